@@ -1,0 +1,316 @@
+//! A loaded bundle: everything about it that can be wrong has been found wrong by now.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use include_dir::Dir;
+use oci_spec::runtime::{LinuxNamespaceType, LinuxSeccomp, Spec};
+
+use crate::embedded::{BUNDLES, SECCOMP_PROFILES};
+use crate::recipe::{Recipe, Rootfs, Start};
+
+const CONFIG_FILE: &str = "config.json";
+const RECIPE_FILE: &str = "soulbox.toml";
+
+/// Namespaces that a zygote's container must have to itself.
+const REQUIRED_NAMESPACES: [LinuxNamespaceType; 7] = [
+    LinuxNamespaceType::User,
+    LinuxNamespaceType::Pid,
+    LinuxNamespaceType::Mount,
+    LinuxNamespaceType::Network,
+    LinuxNamespaceType::Ipc,
+    LinuxNamespaceType::Uts,
+    LinuxNamespaceType::Cgroup,
+];
+
+/// A bundle that cannot be used as it is written.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file that every bundle has is missing.
+    #[error("bundle {bundle} has no {file}")]
+    MissingFile {
+        /// The bundle's name.
+        bundle: String,
+        /// The file.
+        file: &'static str,
+    },
+    /// `soulbox.toml` is not what it should be.
+    #[error("bundle {bundle}: {RECIPE_FILE} is not valid")]
+    Recipe {
+        /// The bundle's name.
+        bundle: String,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+    /// `config.json` is not what the OCI runtime spec says.
+    #[error("bundle {bundle}: {CONFIG_FILE} is no OCI runtime configuration")]
+    Config {
+        /// The bundle's name.
+        bundle: String,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// `config.json` would make a container that is not isolated as zygotes must be.
+    #[error("bundle {bundle}: {CONFIG_FILE} must have {requirement}")]
+    NotIsolated {
+        /// The bundle's name.
+        bundle: String,
+        /// What it lacks.
+        requirement: String,
+    },
+    /// The seccomp profile is missing or not of the OCI form.
+    #[error("bundle {bundle}: seccomp profile {profile} is missing or not of the form of OCI linux.seccomp")]
+    Seccomp {
+        /// The bundle's name.
+        bundle: String,
+        /// The profile's name.
+        profile: String,
+        /// Why, when it exists.
+        source: Option<serde_json::Error>,
+    },
+}
+
+/// Why a bundle cannot be started on this host.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("none of {} exists; install it: {hint}", list(.interpreters))]
+pub struct Unavailable {
+    interpreters: Vec<PathBuf>,
+    hint: String,
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// How programs come to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartMode {
+    /// By forking a warm interpreter.
+    Fork,
+    /// By executing a command in a fork of the init.
+    Spawn,
+}
+
+/// A bundle.
+#[derive(Debug)]
+pub struct Bundle {
+    name: String,
+    recipe: Recipe,
+    spec: Spec,
+    seccomp: LinuxSeccomp,
+    /// Files for the container's runtime directory: all of the bundle but its two descriptions.
+    runtime_files: BTreeMap<PathBuf, &'static [u8]>,
+}
+
+impl Bundle {
+    /// The bundles that the program carries, by name.
+    ///
+    /// # Errors
+    /// [`BundleError`] for the first that is not valid.
+    pub fn embedded() -> Result<Vec<Self>, BundleError> {
+        BUNDLES.dirs().map(Self::from_embedded).collect()
+    }
+
+    fn from_embedded(dir: &'static Dir<'static>) -> Result<Self, BundleError> {
+        let name = dir.path().to_string_lossy().into_owned();
+        let file = |file: &'static str| {
+            dir.get_file(dir.path().join(file))
+                .and_then(|content| content.contents_utf8())
+                .ok_or_else(|| BundleError::MissingFile { bundle: name.clone(), file })
+        };
+        let (recipe, config) = (file(RECIPE_FILE)?, file(CONFIG_FILE)?);
+        let runtime_files = dir
+            .files()
+            .filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())))
+            .filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE))
+            .collect();
+        let profile = |name: &str| SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents());
+        Self::parse(name.clone(), recipe, config, runtime_files, profile)
+    }
+
+    fn parse(
+        name: String,
+        recipe: &str,
+        config: &str,
+        runtime_files: BTreeMap<PathBuf, &'static [u8]>,
+        profile: impl Fn(&str) -> Option<&'static [u8]>,
+    ) -> Result<Self, BundleError> {
+        let recipe: Recipe = toml::from_str(recipe)
+            .map_err(|source| BundleError::Recipe { bundle: name.clone(), source })?;
+        let spec: Spec = serde_json::from_str(config)
+            .map_err(|source| BundleError::Config { bundle: name.clone(), source })?;
+        check_isolation(&spec)
+            .map_err(|requirement| BundleError::NotIsolated { bundle: name.clone(), requirement })?;
+        let seccomp_error = |source| BundleError::Seccomp {
+            bundle: name.clone(),
+            profile: recipe.seccomp.clone(),
+            source,
+        };
+        let seccomp = profile(&recipe.seccomp).ok_or_else(|| seccomp_error(None))?;
+        let seccomp = serde_json::from_slice(seccomp).map_err(|source| seccomp_error(Some(source)))?;
+        Ok(Bundle { name, recipe, spec, seccomp, runtime_files })
+    }
+
+    /// The bundle's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of its language.
+    pub fn language(&self) -> &str {
+        &self.recipe.language
+    }
+
+    /// Other names of its language.
+    pub fn aliases(&self) -> &[String] {
+        &self.recipe.aliases
+    }
+
+    /// What a program's `code` is called in the workspace.
+    pub fn file_name(&self) -> &str {
+        &self.recipe.file_name
+    }
+
+    /// The environment of every program, before its own.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.recipe.environment
+    }
+
+    /// The seccomp profile of its programs.
+    pub fn seccomp(&self) -> &LinuxSeccomp {
+        &self.seccomp
+    }
+
+    /// How its programs come to run.
+    pub fn start_mode(&self) -> StartMode {
+        match self.recipe.start {
+            Start::Fork { .. } => StartMode::Fork,
+            Start::Spawn { .. } => StartMode::Spawn,
+        }
+    }
+
+    /// The interpreter on this host.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when there is none.
+    pub fn interpreter(&self) -> Result<&Path, Unavailable> {
+        let (Start::Fork { interpreters, install_hint, .. } | Start::Spawn { interpreters, install_hint, .. }) =
+            &self.recipe.start;
+        interpreters.iter().find(|path| path.exists()).map(PathBuf::as_path).ok_or_else(|| Unavailable {
+            interpreters: interpreters.clone(),
+            hint: install_hint.clone(),
+        })
+    }
+
+    /// The command of a program: in *spawn mode* what comes before its file, in *fork mode* nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the interpreter is missing.
+    pub fn program_prefix(&self) -> Result<Vec<String>, Unavailable> {
+        match &self.recipe.start {
+            Start::Fork { .. } => Ok(Vec::new()),
+            Start::Spawn { arguments, .. } => {
+                let interpreter = self.interpreter()?.to_string_lossy().into_owned();
+                Ok(std::iter::once(interpreter).chain(arguments.iter().cloned()).collect())
+            }
+        }
+    }
+
+    pub(crate) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    pub(crate) fn start(&self) -> &Start {
+        &self.recipe.start
+    }
+
+    pub(crate) fn rootfs(&self) -> &Rootfs {
+        &self.recipe.rootfs
+    }
+
+    pub(crate) fn runtime_files(&self) -> &BTreeMap<PathBuf, &'static [u8]> {
+        &self.runtime_files
+    }
+}
+
+/// What a configuration must say for its container to be a zygote's. The rest is the bundle's choice.
+fn check_isolation(spec: &Spec) -> Result<(), String> {
+    let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    for required in REQUIRED_NAMESPACES {
+        let new = namespaces
+            .is_some_and(|all| all.iter().any(|ns| ns.typ() == required && ns.path().is_none()));
+        if !new {
+            return Err(format!("a new {required} namespace"));
+        }
+    }
+    if !spec.root().as_ref().is_some_and(|root| root.readonly().unwrap_or(false)) {
+        return Err("a read-only root".to_owned());
+    }
+    let process = spec.process().as_ref().ok_or("a process")?;
+    if process.no_new_privileges() != Some(true) {
+        return Err("noNewPrivileges".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn python() -> (&'static str, String) {
+        let dir = BUNDLES.get_dir("python").unwrap();
+        let text = |file: &str| dir.get_file(dir.path().join(file)).unwrap().contents_utf8().unwrap();
+        (text(RECIPE_FILE), text(CONFIG_FILE).to_owned())
+    }
+
+    fn parse(recipe: &str, config: &str) -> Result<Bundle, BundleError> {
+        let profile = br#"{"defaultAction": "SCMP_ACT_ERRNO"}"#;
+        let known = |name: &str| (name == "python").then_some(&profile[..]);
+        Bundle::parse("test".to_owned(), recipe, config, BTreeMap::new(), known)
+    }
+
+    #[test]
+    fn every_embedded_bundle_is_valid() {
+        let bundles = Bundle::embedded().unwrap();
+        let python = bundles.iter().find(|bundle| bundle.name() == "python").unwrap();
+        assert_eq!((python.language(), python.file_name()), ("python", "main.py"));
+        assert!(python.runtime_files().contains_key(Path::new("launcher.py")));
+    }
+
+    #[test]
+    fn an_unknown_field_of_the_recipe_is_refused_by_name() {
+        let (recipe, config) = python();
+        let error = parse(&format!("colour = 1\n{recipe}"), &config).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("colour"), "{source}");
+    }
+
+    #[test]
+    fn a_container_that_shares_a_namespace_with_the_host_is_refused() {
+        let (recipe, config) = python();
+        for namespace in ["user", "pid", "mount", "network", "ipc", "uts", "cgroup"] {
+            let mut shared: serde_json::Value = serde_json::from_str(&config).unwrap();
+            shared["linux"]["namespaces"].as_array_mut().unwrap().retain(|ns| ns["type"] != namespace);
+            let error = parse(recipe, &shared.to_string()).unwrap_err().to_string();
+            assert!(error.contains(&format!("new {namespace} namespace")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_writable_root_and_new_privileges_are_refused() {
+        let (recipe, config) = python();
+        let mut writable: serde_json::Value = serde_json::from_str(&config).unwrap();
+        writable["root"]["readonly"] = false.into();
+        assert!(parse(recipe, &writable.to_string()).unwrap_err().to_string().contains("read-only root"));
+        let mut privileged: serde_json::Value = serde_json::from_str(&config).unwrap();
+        privileged["process"]["noNewPrivileges"] = false.into();
+        assert!(parse(recipe, &privileged.to_string()).unwrap_err().to_string().contains("noNewPrivileges"));
+    }
+
+    #[test]
+    fn an_unknown_seccomp_profile_is_refused() {
+        let (recipe, config) = python();
+        let recipe = recipe.replace("seccomp = \"python\"", "seccomp = \"none\"");
+        assert!(matches!(parse(&recipe, &config), Err(BundleError::Seccomp { profile, .. }) if profile == "none"));
+    }
+}

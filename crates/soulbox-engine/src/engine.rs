@@ -1,0 +1,418 @@
+//! The engine: takes requests, runs them in sandboxes, and never loses one without an outcome.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use soulbox_bundle::{Bundle, IdRange};
+use soulbox_sandbox::{
+    CgroupMode, Instance, InstanceError, RunReport, SeccompError, SpawnError, WORKSPACE, Workload, WorkloadFile,
+};
+
+use crate::admission::{Admission, QueuePlace};
+use crate::execution::{ExecutionId, Outcome, StartKind, Status, Subject, Timing};
+use crate::keeper::{Keeper, chain};
+use crate::limits::LimitPolicy;
+use crate::registry::{Registry, Ticket};
+use crate::request::{Argument, ExecutionRequest, Layout, RequestError, Variable};
+
+/// How often a run is given another zygote when the one it got was lost before the program started.
+const SPAWN_ATTEMPTS: u32 = 3;
+
+/// Ids of one container: what a 16-bit uid needs.
+const IDS_PER_CONTAINER: u32 = 1 << 16;
+
+/// What an operator decides.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where instances have their directories.
+    pub state_dir: PathBuf,
+    /// Executions that run at once.
+    pub max_concurrent: usize,
+    /// Executions that wait beyond those.
+    pub max_queued: usize,
+    /// Defaults and maxima of limits.
+    pub limits: LimitPolicy,
+    /// The first host id of the containers' user namespaces; each bundle has 65,536 from there on.
+    pub first_host_id: u32,
+    /// Ended executions that are remembered.
+    pub remembered: usize,
+    /// Bytes of output of ended executions that are remembered.
+    pub remembered_bytes: usize,
+}
+
+impl EngineConfig {
+    /// Defaults, with everything below `state_dir`.
+    pub fn new(state_dir: PathBuf) -> Self {
+        EngineConfig {
+            state_dir,
+            max_concurrent: 100,
+            max_queued: 1000,
+            limits: LimitPolicy::default(),
+            // In the range that systemd sets aside for containers (its "Users, Groups, UIDs and GIDs").
+            first_host_id: 0x4000_0000,
+            remembered: 256,
+            remembered_bytes: 16 << 20,
+        }
+    }
+}
+
+/// An engine that could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The host gives it no place.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// A bundle's seccomp profile cannot be compiled.
+    #[error("bundle {bundle}")]
+    Seccomp {
+        /// The bundle.
+        bundle: String,
+        /// Why.
+        source: SeccompError,
+    },
+}
+
+/// A request that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The request is at fault.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Too many wait already.
+    #[error("the queue is full: {running} executions run and {queued} wait")]
+    QueueFull {
+        /// Executions that run.
+        running: usize,
+        /// Executions that wait.
+        queued: usize,
+    },
+    /// The engine is shutting down.
+    #[error("the server is shutting down")]
+    Draining,
+}
+
+/// What a client can know of a language.
+#[derive(Clone, Debug)]
+pub struct LanguageInfo {
+    /// Its name.
+    pub name: String,
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// What `code` is called in the workspace.
+    pub file_name: String,
+    /// The bundle it runs in.
+    pub bundle: String,
+    /// The interpreter's version, as it says it.
+    pub version: Option<String>,
+    /// `fork` or `spawn`.
+    pub start_mode: &'static str,
+    /// Whether a zygote is ready.
+    pub ready: bool,
+    /// Why it is not available on this host, when it is not.
+    pub unavailable: Option<String>,
+}
+
+/// The engine. Cheap to share by `Arc`.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    instance: Arc<Instance>,
+    keepers: Vec<Arc<Keeper>>,
+    admission: Admission,
+    registry: Registry,
+    draining: AtomicBool,
+}
+
+impl Engine {
+    /// Claims a place on the host. Zygotes are started by [`Engine::warm_up`] or the first execution.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn new(config: EngineConfig, bundles: Vec<Bundle>) -> Result<Arc<Self>, StartError> {
+        let instance = Arc::new(Instance::claim(&config.state_dir)?);
+        let keepers = bundles.into_iter().enumerate().map(|(index, bundle)| {
+            let first = config.first_host_id + index as u32 * IDS_PER_CONTAINER;
+            let ids = IdRange { first, count: IDS_PER_CONTAINER };
+            let name = bundle.name().to_owned();
+            Keeper::new(Arc::new(bundle), Arc::clone(&instance), ids)
+                .map(Arc::new)
+                .map_err(|source| StartError::Seccomp { bundle: name, source })
+        });
+        let keepers = keepers.collect::<Result<_, _>>()?;
+        describe_metrics();
+        Ok(Arc::new(Engine {
+            admission: Admission::new(config.max_concurrent, config.max_queued),
+            registry: Registry::new(config.remembered, config.remembered_bytes),
+            config,
+            instance,
+            keepers,
+            draining: AtomicBool::new(false),
+        }))
+    }
+
+    /// Starts the zygote of every bundle that this host can start.
+    pub async fn warm_up(&self) {
+        let starts: Vec<_> = self
+            .keepers
+            .iter()
+            .filter(|keeper| keeper.unavailable().is_none())
+            .map(|keeper| {
+                let keeper = Arc::clone(keeper);
+                tokio::spawn(async move {
+                    if let Err(error) = keeper.zygote().await {
+                        let bundle = keeper.bundle().name();
+                        tracing::error!(bundle, error = %chain(&error), "no zygote can be started");
+                    }
+                })
+            })
+            .collect();
+        for start in starts {
+            let _ = start.await;
+        }
+    }
+
+    /// Which cgroups limits are enforced with.
+    pub fn cgroup_mode(&self) -> CgroupMode {
+        self.instance.cgroup_mode()
+    }
+
+    /// Defaults and maxima of limits.
+    pub fn limit_policy(&self) -> &LimitPolicy {
+        &self.config.limits
+    }
+
+    /// Whether executions are taken and every available language has its zygote.
+    pub fn is_ready(&self) -> bool {
+        let mut available = self.keepers.iter().filter(|keeper| keeper.unavailable().is_none()).peekable();
+        !self.draining.load(Ordering::Acquire)
+            && available.peek().is_some()
+            && available.all(|keeper| keeper.is_up())
+    }
+
+    /// Executions that wait and that run.
+    pub fn load(&self) -> (usize, usize) {
+        (self.admission.queued(), self.admission.running())
+    }
+
+    /// All languages, also those that are not available.
+    pub fn languages(&self) -> Vec<LanguageInfo> {
+        self.keepers
+            .iter()
+            .map(|keeper| {
+                let bundle = keeper.bundle();
+                LanguageInfo {
+                    name: bundle.language().to_owned(),
+                    aliases: bundle.aliases().to_vec(),
+                    file_name: bundle.file_name().to_owned(),
+                    bundle: bundle.name().to_owned(),
+                    version: keeper.version().map(str::to_owned),
+                    start_mode: match bundle.start_mode() {
+                        soulbox_bundle::StartMode::Fork => "fork",
+                        soulbox_bundle::StartMode::Spawn => "spawn",
+                    },
+                    ready: keeper.is_up(),
+                    unavailable: keeper.unavailable().map(|reason| reason.to_string()),
+                }
+            })
+            .collect()
+    }
+
+    /// A known execution.
+    pub fn find(&self, id: &str) -> Option<Ticket> {
+        self.registry.get(id)
+    }
+
+    /// Takes a request. From here on it has an outcome, whatever happens.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing is left of the request then.
+    pub fn submit(self: &Arc<Self>, mut request: ExecutionRequest) -> Result<Ticket, SubmitError> {
+        let submitted = Instant::now();
+        if self.draining.load(Ordering::Acquire) {
+            return Err(SubmitError::Draining);
+        }
+        let keeper = self.keeper_of(&request.language)?;
+        let limits = self.config.limits.resolve(&request.limits).map_err(RequestError::from)?;
+        let layout = request.lay_out(keeper.bundle().file_name(), limits.disk_bytes)?;
+        let place = self.admission.enter().map_err(|_| {
+            metrics::counter!("soulbox_rejected_total", "reason" => "queue_full").increment(1);
+            let (queued, running) = self.load();
+            SubmitError::QueueFull { running, queued }
+        })?;
+        let ticket = Ticket::new(Subject {
+            id: ExecutionId::new(),
+            language: keeper.bundle().language().to_owned(),
+            limits,
+            created_at: SystemTime::now(),
+        });
+        self.registry.add(&ticket);
+        let job = Job { keeper, request, layout, submitted };
+        let (engine, supervised) = (Arc::clone(self), ticket.clone());
+        tokio::spawn(async move {
+            let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, job));
+            let outcome = run.await.unwrap_or_else(|error| {
+                tracing::error!(%error, id = %supervised.id(), "an execution panicked");
+                let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
+                let detail = "an error inside the server ended this execution".to_owned();
+                Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
+            });
+            record_metrics(&outcome);
+            engine.registry.end(&supervised, outcome);
+        });
+        Ok(ticket)
+    }
+
+    fn keeper_of(&self, language: &str) -> Result<Arc<Keeper>, RequestError> {
+        let named = |keeper: &&Arc<Keeper>| {
+            let bundle = keeper.bundle();
+            bundle.language() == language || bundle.aliases().iter().any(|alias| alias == language)
+        };
+        let keeper = self.keepers.iter().find(named).ok_or_else(|| {
+            let known: Vec<_> = self.keepers.iter().map(|keeper| keeper.bundle().language()).collect();
+            RequestError::UnknownLanguage(language.to_owned(), known.join(", "))
+        })?;
+        match keeper.unavailable() {
+            Some(reason) => Err(RequestError::UnavailableLanguage(language.to_owned(), reason.to_string())),
+            None => Ok(Arc::clone(keeper)),
+        }
+    }
+
+    async fn execute(self: Arc<Self>, ticket: Ticket, place: QueuePlace, job: Job) -> Outcome {
+        let cancel = ticket.cancellation().clone();
+        let admitted = tokio::select! {
+            place = place.run() => place,
+            () = cancel.cancelled() => None,
+        };
+        let submitted = job.submitted;
+        let queued = submitted.elapsed();
+        let timing = |start, run| Timing { queued, start, run, total: submitted.elapsed() };
+        let Some(_place) = admitted else {
+            let detail = "cancelled before it was started".to_owned();
+            let timing = timing(Duration::ZERO, Duration::ZERO);
+            return Outcome::without_run(ticket.subject(), Status::Cancelled, detail, timing);
+        };
+        ticket.set_running();
+        let started = Instant::now();
+        match job.run(&ticket).await {
+            Ok((report, kind)) => {
+                let start = started.elapsed().saturating_sub(report.since_start);
+                let timing = timing(start, report.run_time);
+                Outcome::of_run(ticket.subject(), report, kind, timing)
+            }
+            Err(detail) => {
+                tracing::error!(id = %ticket.id(), error = detail, "an execution could not be run");
+                let timing = timing(started.elapsed(), Duration::ZERO);
+                Outcome::without_run(ticket.subject(), Status::InternalError, detail, timing)
+            }
+        }
+    }
+
+    /// Takes no more executions, and waits until those that are known have ended; those that have not after
+    /// `grace` are cancelled.
+    pub async fn drain(&self, grace: Duration) {
+        self.draining.store(true, Ordering::Release);
+        let pending = self.registry.pending();
+        tracing::info!(executions = pending.len(), "draining");
+        let all = async {
+            for ticket in &pending {
+                ticket.outcome().await;
+            }
+        };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            for ticket in &pending {
+                ticket.cancel();
+            }
+            for ticket in &pending {
+                ticket.outcome().await;
+            }
+        }
+        for keeper in &self.keepers {
+            keeper.stop().await;
+        }
+    }
+}
+
+/// An execution that was taken.
+struct Job {
+    keeper: Arc<Keeper>,
+    request: ExecutionRequest,
+    layout: Layout,
+    submitted: Instant,
+}
+
+impl Job {
+    /// Runs it on a zygote, on another one when the first is lost before the program has started. The error
+    /// is a sentence for the client.
+    async fn run(self, ticket: &Ticket) -> Result<(RunReport, StartKind), String> {
+        let limits = ticket.subject().limits;
+        let keeper = Arc::clone(&self.keeper);
+        let workload = self.into_workload()?;
+        let mut kind = StartKind::Zygote;
+        for attempt in 1..=SPAWN_ATTEMPTS {
+            let (zygote, this_kind) = keeper.zygote().await.map_err(|error| {
+                format!("the language's zygote could not be started: {}", chain(&error))
+            })?;
+            if this_kind == StartKind::Cold {
+                kind = StartKind::Cold;
+            }
+            let name = format!("{}-{attempt}", ticket.id());
+            let sandbox = match zygote.spawn(&name, &limits.leaf()).await {
+                Ok(sandbox) => sandbox,
+                Err(SpawnError::ZygoteLost) => continue,
+                Err(error) => return Err(format!("no sandbox could be made: {}", chain(&error))),
+            };
+            let report = sandbox.run(&workload, &limits.run(), ticket.cancellation()).await;
+            return report
+                .map(|report| (report, kind))
+                .map_err(|error| format!("the sandbox could not be run: {}", chain(&error)));
+        }
+        Err("the language's zygote was lost again and again; it can be tried later".to_owned())
+    }
+
+    fn into_workload(self) -> Result<Workload, String> {
+        let bundle = self.keeper.bundle();
+        let prefix = bundle.program_prefix().map_err(|reason| reason.to_string())?;
+        let entrypoint = format!("{WORKSPACE}/{}", self.layout.entrypoint.as_str());
+        let c_string = |text: String| CString::new(text).map_err(|_| "the bundle has a NUL in a string".to_owned());
+        let mut args = prefix.into_iter().chain([entrypoint]).map(c_string).collect::<Result<Vec<_>, _>>()?;
+        args.extend(self.request.args.iter().map(Argument::as_c_string).cloned());
+        let own = |name: &str| self.request.env.iter().any(|variable| variable.name() == name);
+        let defaults = bundle.environment().iter().filter(|(name, _)| !own(name));
+        let mut env =
+            defaults.map(|(name, value)| c_string(format!("{name}={value}"))).collect::<Result<Vec<_>, _>>()?;
+        env.extend(self.request.env.iter().map(Variable::as_c_string).cloned());
+        let files = self.layout.files.into_iter();
+        let files =
+            files.map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content }).collect();
+        Ok(Workload { args, env, files, stdin: self.request.stdin })
+    }
+}
+
+fn describe_metrics() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("soulbox_executions_total", "Executions that have ended, by language and status.");
+    describe_counter!("soulbox_rejected_total", "Requests that were turned away, by reason.");
+    describe_histogram!("soulbox_execution_duration_seconds", "From submission to the outcome.");
+    describe_histogram!("soulbox_start_duration_seconds", "From a place to run to the start of the program.");
+    describe_histogram!("soulbox_queue_duration_seconds", "Waiting for a place to run.");
+    describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
+    describe_gauge!("soulbox_executions_running", "Executions that run.");
+    describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");
+}
+
+fn record_metrics(outcome: &Outcome) {
+    let language = outcome.language.clone();
+    let status = outcome.status.as_str();
+    metrics::counter!("soulbox_executions_total", "language" => language.clone(), "status" => status).increment(1);
+    let histogram = |name: &'static str, duration: Duration| {
+        metrics::histogram!(name, "language" => language.clone()).record(duration.as_secs_f64());
+    };
+    histogram("soulbox_execution_duration_seconds", outcome.timing.total);
+    histogram("soulbox_queue_duration_seconds", outcome.timing.queued);
+    if outcome.start_kind.is_some() {
+        histogram("soulbox_start_duration_seconds", outcome.timing.start);
+    }
+}

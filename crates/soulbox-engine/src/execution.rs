@@ -1,0 +1,356 @@
+//! How an execution ended, in the words of the API's contract.
+//!
+//! Owns the translation of what a sandbox reports to a status and a sentence for a person.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use soulbox_sandbox::{Ended, RunReport, Stream};
+use ulid::Ulid;
+
+use crate::limits::{Limits, bytes};
+
+/// The id of an execution: `exec_` and a ULID, so that ids sort by time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExecutionId(String);
+
+impl ExecutionId {
+    pub(crate) fn new() -> Self {
+        ExecutionId(format!("exec_{}", Ulid::new().to_string().to_ascii_lowercase()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The state of an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the API's contract")]
+pub enum Status {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    TimedOut,
+    OutOfMemory,
+    OutputLimitExceeded,
+    Killed,
+    Cancelled,
+    InternalError,
+}
+
+impl Status {
+    /// The name in the API and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Queued => "queued",
+            Status::Running => "running",
+            Status::Succeeded => "succeeded",
+            Status::Failed => "failed",
+            Status::TimedOut => "timed_out",
+            Status::OutOfMemory => "out_of_memory",
+            Status::OutputLimitExceeded => "output_limit_exceeded",
+            Status::Killed => "killed",
+            Status::Cancelled => "cancelled",
+            Status::InternalError => "internal_error",
+        }
+    }
+}
+
+/// What an execution had to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartKind {
+    /// A fork of a warm zygote.
+    Zygote,
+    /// The zygote's container itself had to be made first.
+    Cold,
+}
+
+impl StartKind {
+    /// The name in the API and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StartKind::Zygote => "zygote",
+            StartKind::Cold => "cold",
+        }
+    }
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Waiting for a place to run.
+    pub queued: Duration,
+    /// From there to the start of the program.
+    pub start: Duration,
+    /// From the start of the program to its end.
+    pub run: Duration,
+    /// From submission to the outcome.
+    pub total: Duration,
+}
+
+/// What an execution used, from its cgroup and its file system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Cpu time of all its processes.
+    pub cpu_time: Duration,
+    /// The most memory charged to it at once; what it shares with its zygote is not.
+    pub memory_peak_bytes: u64,
+    /// The most processes and threads at once.
+    pub pids_peak: u64,
+    /// Bytes on its file system at the end, beyond the files it was given.
+    pub disk_written_bytes: u64,
+}
+
+/// An execution that has ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its id.
+    pub id: ExecutionId,
+    /// The name of its language.
+    pub language: String,
+    /// How it ended.
+    pub status: Status,
+    /// The program's exit code, when it exited.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the program, when one did.
+    pub signal: Option<i32>,
+    /// What it wrote to standard output, at most as much as its limit.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, likewise.
+    pub stderr: Vec<u8>,
+    /// Whether there was more on standard output.
+    pub stdout_truncated: bool,
+    /// Whether there was more on standard error.
+    pub stderr_truncated: bool,
+    /// One sentence for a person whenever it did not succeed.
+    pub detail: Option<String>,
+    /// What it had to start from; `None` when it never started.
+    pub start_kind: Option<StartKind>,
+    /// Where the time went.
+    pub timing: Timing,
+    /// What it used.
+    pub usage: Usage,
+    /// The limits that were in force.
+    pub limits: Limits,
+    /// When it was submitted.
+    pub created_at: SystemTime,
+}
+
+/// What is known of an execution from its submission on.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) id: ExecutionId,
+    pub(crate) language: String,
+    pub(crate) limits: Limits,
+    pub(crate) created_at: SystemTime,
+}
+
+impl Outcome {
+    /// An execution of which no program ran.
+    pub(crate) fn without_run(subject: Subject, status: Status, detail: String, timing: Timing) -> Self {
+        Outcome {
+            id: subject.id,
+            language: subject.language,
+            status,
+            exit_code: None,
+            signal: None,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            stdout_truncated: false,
+            stderr_truncated: false,
+            detail: Some(detail),
+            start_kind: None,
+            timing,
+            usage: Usage::default(),
+            limits: subject.limits,
+            created_at: subject.created_at,
+        }
+    }
+
+    /// An execution as its sandbox reports it.
+    pub(crate) fn of_run(subject: Subject, report: RunReport, kind: StartKind, timing: Timing) -> Self {
+        let (status, detail) = judge(&report, &subject.limits);
+        let (exit_code, signal) = match report.ended {
+            Ended::Exited(code) => (Some(code), None),
+            Ended::Signaled(signal) => (None, Some(signal)),
+            // Ended by the kernel's or our own SIGKILL; which limit it was is in the status.
+            Ended::WallTime | Ended::CpuTime | Ended::OutOfMemory | Ended::OutputLimit(_) => (None, Some(9)),
+            Ended::Cancelled | Ended::ZygoteLost | Ended::SetupFailed(_) | Ended::SetupTimeout => (None, None),
+        };
+        Outcome {
+            id: subject.id,
+            language: subject.language,
+            status,
+            exit_code,
+            signal,
+            stdout: report.stdout.bytes,
+            stderr: report.stderr.bytes,
+            stdout_truncated: report.stdout.truncated,
+            stderr_truncated: report.stderr.truncated,
+            detail,
+            start_kind: Some(kind),
+            timing,
+            usage: Usage {
+                cpu_time: report.usage.cpu_time,
+                memory_peak_bytes: report.usage.memory_peak_bytes,
+                pids_peak: report.usage.pids_peak,
+                disk_written_bytes: report.disk_written_bytes,
+            },
+            limits: subject.limits,
+            created_at: subject.created_at,
+        }
+    }
+}
+
+fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
+    let usage = &report.usage;
+    let (status, detail) = match report.ended {
+        Ended::Exited(0) => return (Status::Succeeded, None),
+        Ended::Exited(code) => {
+            let hint = exhausted(report, limits).map(|what| format!("; {what}")).unwrap_or_default();
+            (Status::Failed, format!("the program exited with code {code}{hint}"))
+        }
+        Ended::Signaled(signal) => {
+            let hint = exhausted(report, limits).map(|what| format!("; {what}")).unwrap_or_default();
+            (Status::Killed, format!("the program was ended by signal {}{hint}", signal_name(signal)))
+        }
+        Ended::WallTime => (
+            Status::TimedOut,
+            format!("wall time limit of {} reached", millis(limits.wall_time)),
+        ),
+        Ended::CpuTime => (
+            Status::TimedOut,
+            format!("cpu time limit of {} reached; {} used", millis(limits.cpu_time), millis(usage.cpu_time)),
+        ),
+        Ended::OutOfMemory => (
+            Status::OutOfMemory,
+            format!(
+                "memory limit of {} reached; peak {}",
+                bytes(limits.memory_bytes),
+                bytes(usage.memory_peak_bytes)
+            ),
+        ),
+        Ended::OutputLimit(stream) => {
+            let name = match stream {
+                Stream::Stdout => "standard output",
+                Stream::Stderr => "standard error",
+            };
+            (
+                Status::OutputLimitExceeded,
+                format!("output limit of {} on {name} exceeded", bytes(limits.output_bytes)),
+            )
+        }
+        Ended::Cancelled => (Status::Cancelled, "cancelled while it was running".to_owned()),
+        Ended::SetupFailed(error) => {
+            (Status::InternalError, format!("the sandbox could not be made: {error}"))
+        }
+        Ended::SetupTimeout => (Status::InternalError, "the sandbox took too long to set up".to_owned()),
+        Ended::ZygoteLost => (
+            Status::InternalError,
+            "the zygote that this run was forked from ended, and the run with it; it can be tried again"
+                .to_owned(),
+        ),
+    };
+    (status, Some(detail))
+}
+
+/// A limit that the program met without being ended by it: likely why it failed.
+fn exhausted(report: &RunReport, limits: &Limits) -> Option<String> {
+    if report.disk_full {
+        return Some(format!("its disk limit of {} was reached", bytes(limits.disk_bytes)));
+    }
+    let refused = report.usage.pids_refused;
+    (refused > 0).then(|| {
+        format!("its limit of {} processes and threads was reached and {refused} were refused", limits.pids)
+    })
+}
+
+fn millis(duration: Duration) -> String {
+    format!("{} ms", (duration.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+/// signal(7)'s name with the number, which differs between architectures.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS, a system call that its seccomp profile forbids",
+        _ => return signal.to_string(),
+    };
+    format!("{signal} ({name})")
+}
+
+#[cfg(test)]
+mod tests {
+    use soulbox_sandbox::{LeafUsage, Output};
+
+    use super::*;
+    use crate::limits::LimitPolicy;
+
+    fn detail(ended: Ended, change: impl FnOnce(&mut RunReport)) -> (Status, String) {
+        let mut report = RunReport {
+            ended,
+            stdout: Output::default(),
+            stderr: Output::default(),
+            usage: LeafUsage { memory_peak_bytes: 67_000_000, ..LeafUsage::default() },
+            disk_written_bytes: 0,
+            disk_full: false,
+            start_time: Duration::ZERO,
+            since_start: Duration::ZERO,
+            run_time: Duration::ZERO,
+        };
+        change(&mut report);
+        let limits = Limits { memory_bytes: 64 << 20, ..LimitPolicy::default().default };
+        let (status, detail) = judge(&report, &limits);
+        (status, detail.unwrap_or_default())
+    }
+
+    #[test]
+    fn details_name_the_limit_its_value_and_what_was_reached() {
+        let (status, text) = detail(Ended::OutOfMemory, |_| {});
+        assert_eq!((status, text.as_str()), (Status::OutOfMemory, "memory limit of 64.0 MiB reached; peak 63.9 MiB"));
+        let (status, text) = detail(Ended::WallTime, |_| {});
+        assert_eq!((status, text.as_str()), (Status::TimedOut, "wall time limit of 10000 ms reached"));
+        let (_, text) = detail(Ended::Exited(1), |report| report.disk_full = true);
+        assert_eq!(text, "the program exited with code 1; its disk limit of 64.0 MiB was reached");
+        let (_, text) = detail(Ended::Exited(1), |report| report.usage.pids_refused = 3);
+        assert!(text.contains("64 processes and threads"), "{text}");
+    }
+
+    #[test]
+    fn a_success_needs_no_words() {
+        assert_eq!(detail(Ended::Exited(0), |_| {}), (Status::Succeeded, String::new()));
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let first = ExecutionId::new();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(first < ExecutionId::new());
+        assert!(first.as_str().starts_with("exec_"));
+    }
+}

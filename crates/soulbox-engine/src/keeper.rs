@@ -1,0 +1,190 @@
+//! Keeps a zygote of one bundle ready: starts it, notices its end, replaces it.
+//!
+//! Owns the generations of a bundle's container. It never restarts an execution: that is the engine's.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use soulbox_bundle::{Bundle, ContainerSettings, IdRange, MaterializeError, Unavailable};
+use soulbox_sandbox::{
+    Filters, INIT, Instance, RUNTIME_DIR, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec,
+};
+use tokio::sync::Mutex;
+
+use crate::execution::StartKind;
+
+/// After a zygote ended by itself, the next one is started this much later: one that dies at once must not
+/// keep the host busy.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// A zygote that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeeperError {
+    #[error(transparent)]
+    Materialize(#[from] MaterializeError),
+    #[error(transparent)]
+    Zygote(#[from] ZygoteError),
+    #[error("the engine is shutting down")]
+    Stopped,
+    #[error("laying the bundle out was interrupted")]
+    Interrupted,
+}
+
+/// The keeper of one bundle's zygote.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    bundle: Arc<Bundle>,
+    version: Option<String>,
+    filters: Filters,
+    instance: Arc<Instance>,
+    ids: IdRange,
+    generation: AtomicU64,
+    /// Held while a zygote is started, so that one is enough for all who wait for it.
+    current: Mutex<Option<Arc<Zygote>>>,
+    up: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Keeper {
+    pub(crate) fn new(bundle: Arc<Bundle>, instance: Arc<Instance>, ids: IdRange) -> Result<Self, SeccompError> {
+        Ok(Keeper {
+            version: bundle.interpreter().ok().and_then(version),
+            filters: Filters::compile(bundle.seccomp())?,
+            bundle,
+            instance,
+            ids,
+            generation: AtomicU64::new(1),
+            current: Mutex::default(),
+            up: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The interpreter's version, as it says it.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// Why the bundle cannot be started here, when it cannot.
+    pub(crate) fn unavailable(&self) -> Option<Unavailable> {
+        self.bundle.interpreter().err()
+    }
+
+    /// Whether a zygote is ready.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    /// A zygote that was alive a moment ago, started now when there is none.
+    pub(crate) async fn zygote(self: &Arc<Self>) -> Result<(Arc<Zygote>, StartKind), KeeperError> {
+        let mut current = self.current.lock().await;
+        if let Some(zygote) = current.as_ref().filter(|zygote| !zygote.is_lost()) {
+            return Ok((Arc::clone(zygote), StartKind::Zygote));
+        }
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(KeeperError::Stopped);
+        }
+        if let Some(lost) = current.take() {
+            self.set_up(false);
+            tracing::warn!(bundle = self.bundle.name(), "replacing a zygote that is lost");
+            // Its end is watched by its own guard.
+            drop(lost);
+        }
+        let zygote = Arc::new(self.start().await?);
+        *current = Some(Arc::clone(&zygote));
+        self.set_up(true);
+        drop(current);
+        self.watch(Arc::clone(&zygote));
+        Ok((zygote, StartKind::Cold))
+    }
+
+    async fn start(&self) -> Result<Zygote, KeeperError> {
+        let id = format!("{}-{}", self.bundle.name(), self.generation.fetch_add(1, Ordering::Relaxed));
+        let directory = self.directory_of(&id);
+        let (bundle, target) = (Arc::clone(&self.bundle), directory.clone());
+        let (cgroup, ids) = (self.instance.zygote_cgroup(&id), self.ids);
+        let laid_out = tokio::task::spawn_blocking(move || {
+            let settings = ContainerSettings {
+                cgroup: &cgroup,
+                ids,
+                shim: SHIM,
+                init: INIT,
+                runtime_dir: Path::new(RUNTIME_DIR),
+            };
+            bundle.materialize(&target, &settings)
+        });
+        laid_out.await.map_err(|_| KeeperError::Interrupted)??;
+        let spec = ZygoteSpec { id, bundle: directory, filters: &self.filters };
+        let zygote = Zygote::start(Arc::clone(&self.instance), &spec).await?;
+        tracing::info!(bundle = self.bundle.name(), id = spec.id, "zygote is ready");
+        Ok(zygote)
+    }
+
+    fn directory_of(&self, id: &str) -> PathBuf {
+        self.instance.directory().join("bundles").join(id)
+    }
+
+    fn watch(self: &Arc<Self>, zygote: Arc<Zygote>) {
+        tokio::spawn(Arc::clone(self).guard(zygote));
+    }
+
+    /// Waits for a zygote's end, cleans up, and starts the next one before anybody asks for it.
+    async fn guard(self: Arc<Self>, zygote: Arc<Zygote>) {
+        zygote.lost().await;
+        if self.current.lock().await.as_ref().is_some_and(|current| Arc::ptr_eq(current, &zygote)) {
+            self.set_up(false);
+        }
+        zygote.stop().await;
+        let directory = self.directory_of(zygote.id());
+        if let Err(error) = tokio::fs::remove_dir_all(&directory).await {
+            tracing::warn!(%error, directory = %directory.display(), "a zygote's directory stays");
+        }
+        if self.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        tracing::warn!(bundle = self.bundle.name(), id = zygote.id(), "a zygote ended");
+        tokio::time::sleep(RESTART_PAUSE).await;
+        if let Err(error) = self.zygote().await {
+            tracing::error!(bundle = self.bundle.name(), error = %chain(&error), "no zygote can be started");
+        }
+    }
+
+    fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Release);
+        metrics::gauge!("soulbox_zygotes_up", "bundle" => self.bundle.name().to_owned()).set(f64::from(u8::from(up)));
+    }
+
+    /// Ends the zygote for good.
+    pub(crate) async fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Some(zygote) = self.current.lock().await.take() {
+            self.set_up(false);
+            zygote.stop().await;
+        }
+    }
+}
+
+/// The first line that the interpreter prints when it is asked for its version.
+fn version(interpreter: &Path) -> Option<String> {
+    let output = std::process::Command::new(interpreter).arg("--version").env_clear().output().ok()?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    Some(String::from_utf8_lossy(&text).lines().next()?.trim().to_owned())
+}
+
+/// An error with its causes, for a log line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,29 @@
+//! Executions: what is asked for, when it runs, how it ended.
+//!
+//! Owns admission, limits, the zygote kept warm for each bundle, the registry of running and recent
+//! executions, and the drain at the end. It knows nothing of HTTP or JSON and makes no system call: below it
+//! are bundles (what a language is) and sandboxes (what the kernel does).
+//!
+//! ```text
+//! Engine::submit ──► admission ──► zygote keeper ──► Sandbox::run ──► Outcome ──► registry
+//!        │             (queue)      (start, replace)                                 │
+//!        └──────────────────────────── Ticket: cancel, wait ◄────────────────────────┘
+//! ```
+
+mod admission;
+mod engine;
+mod execution;
+mod keeper;
+mod limits;
+mod registry;
+mod request;
+
+pub use engine::{Engine, EngineConfig, LanguageInfo, StartError, SubmitError};
+pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
+pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest};
+pub use registry::{Snapshot, Ticket};
+pub use request::{
+    Argument, ExecutionRequest, RequestError, SourceFile, Variable, WorkspacePath, WorkspacePathError,
+};
+pub use soulbox_bundle::{Bundle, BundleError};
+pub use soulbox_sandbox::CgroupMode;

@@ -1,0 +1,220 @@
+//! The executions that are known: all that wait or run, and the most recent that have ended.
+//!
+//! Owns how long an ended execution is remembered: by number and by bytes of output, whichever is met first.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::execution::{ExecutionId, Outcome, Status, Subject};
+
+/// What there is to say of an execution now.
+#[derive(Clone, Debug)]
+pub enum Snapshot {
+    /// It waits or runs.
+    Pending {
+        /// Its id.
+        id: ExecutionId,
+        /// The name of its language.
+        language: String,
+        /// [`Status::Queued`] or [`Status::Running`].
+        status: Status,
+        /// The limits in force.
+        limits: crate::limits::Limits,
+        /// When it was submitted.
+        created_at: std::time::SystemTime,
+    },
+    /// It has ended.
+    Ended(Arc<Outcome>),
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Queued,
+    Running,
+    Ended(Arc<Outcome>),
+}
+
+/// A known execution, to be waited for or cancelled.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    subject: Arc<Subject>,
+    cancel: CancellationToken,
+    state: Arc<watch::Sender<State>>,
+}
+
+impl Ticket {
+    pub(crate) fn new(subject: Subject) -> Self {
+        Ticket {
+            subject: Arc::new(subject),
+            cancel: CancellationToken::new(),
+            state: Arc::new(watch::Sender::new(State::Queued)),
+        }
+    }
+
+    /// The execution's id.
+    pub fn id(&self) -> &ExecutionId {
+        &self.subject.id
+    }
+
+    /// Asks for its end. It still has an outcome.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Waits for its outcome.
+    pub async fn outcome(&self) -> Arc<Outcome> {
+        let mut receiver = self.state.subscribe();
+        loop {
+            if let State::Ended(outcome) = &*receiver.borrow_and_update() {
+                return Arc::clone(outcome);
+            }
+            if receiver.changed().await.is_err() {
+                // The sender is part of this ticket: it cannot go away before it.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// What there is to say of it now.
+    pub fn snapshot(&self) -> Snapshot {
+        let status = match &*self.state.borrow() {
+            State::Ended(outcome) => return Snapshot::Ended(Arc::clone(outcome)),
+            State::Queued => Status::Queued,
+            State::Running => Status::Running,
+        };
+        let Subject { id, language, limits, created_at } = Subject::clone(&self.subject);
+        Snapshot::Pending { id, language, status, limits, created_at }
+    }
+
+    pub(crate) fn subject(&self) -> Subject {
+        Subject::clone(&self.subject)
+    }
+
+    pub(crate) fn cancellation(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    pub(crate) fn set_running(&self) {
+        self.state.send_replace(State::Running);
+    }
+}
+
+/// The executions that are known.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    inner: Mutex<Inner>,
+    max_ended: usize,
+    max_ended_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    tickets: HashMap<ExecutionId, Ticket>,
+    /// Ended executions with the bytes of their output, oldest first.
+    ended: VecDeque<(ExecutionId, usize)>,
+    ended_bytes: usize,
+}
+
+impl Registry {
+    pub(crate) fn new(max_ended: usize, max_ended_bytes: usize) -> Self {
+        Registry { inner: Mutex::default(), max_ended, max_ended_bytes }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Every change below is complete before anything that could panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, ticket: &Ticket) {
+        self.inner().tickets.insert(ticket.id().clone(), ticket.clone());
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Ticket> {
+        let inner = self.inner();
+        inner.tickets.iter().find(|(known, _)| known.as_str() == id).map(|(_, ticket)| ticket.clone())
+    }
+
+    /// Those that wait or run.
+    pub(crate) fn pending(&self) -> Vec<Ticket> {
+        let tickets = self.inner().tickets.values().cloned().collect::<Vec<_>>();
+        tickets.into_iter().filter(|ticket| matches!(ticket.snapshot(), Snapshot::Pending { .. })).collect()
+    }
+
+    /// Tells an outcome to all who wait for it, and forgets the oldest that are too many.
+    pub(crate) fn end(&self, ticket: &Ticket, outcome: Outcome) {
+        let bytes = outcome.stdout.len() + outcome.stderr.len();
+        ticket.state.send_replace(State::Ended(Arc::new(outcome)));
+        let mut inner = self.inner();
+        inner.ended.push_back((ticket.id().clone(), bytes));
+        inner.ended_bytes += bytes;
+        while inner.ended.len() > self.max_ended || inner.ended_bytes > self.max_ended_bytes {
+            let Some((oldest, bytes)) = inner.ended.pop_front() else { break };
+            inner.ended_bytes -= bytes;
+            inner.tickets.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::execution::Timing;
+    use crate::limits::LimitPolicy;
+
+    fn ticket(registry: &Registry) -> Ticket {
+        let ticket = Ticket::new(Subject {
+            id: ExecutionId::new(),
+            language: "python".to_owned(),
+            limits: LimitPolicy::default().default,
+            created_at: SystemTime::now(),
+        });
+        registry.add(&ticket);
+        ticket
+    }
+
+    fn end(registry: &Registry, ticket: &Ticket, output: usize) {
+        let mut outcome =
+            Outcome::without_run(ticket.subject(), Status::Succeeded, String::new(), Timing::default());
+        outcome.stdout = vec![0; output];
+        registry.end(ticket, outcome);
+    }
+
+    #[test]
+    fn only_the_most_recent_ended_are_remembered() {
+        let registry = Registry::new(2, 100);
+        let running = ticket(&registry);
+        let ended: Vec<_> = (0..3).map(|_| ticket(&registry)).collect();
+        ended.iter().for_each(|ticket| end(&registry, ticket, 1));
+        let known = |ticket: &Ticket| registry.get(ticket.id().as_str()).is_some();
+        assert_eq!(ended.iter().map(known).collect::<Vec<_>>(), [false, true, true]);
+        assert!(known(&running));
+        assert_eq!(registry.pending().len(), 1);
+    }
+
+    #[test]
+    fn outputs_are_remembered_up_to_their_bytes() {
+        let registry = Registry::new(10, 100);
+        let (first, second) = (ticket(&registry), ticket(&registry));
+        end(&registry, &first, 60);
+        end(&registry, &second, 60);
+        assert!(registry.get(first.id().as_str()).is_none());
+        assert!(registry.get(second.id().as_str()).is_some());
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_told() {
+        let registry = Registry::new(1, 100);
+        let ticket = ticket(&registry);
+        let waiting = [tokio::spawn({ let t = ticket.clone(); async move { t.outcome().await } })];
+        end(&registry, &ticket, 3);
+        for waiter in waiting {
+            assert_eq!(waiter.await.unwrap().stdout.len(), 3);
+        }
+        assert_eq!(ticket.outcome().await.stdout.len(), 3);
+    }
+}

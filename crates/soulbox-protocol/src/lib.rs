@@ -1,0 +1,57 @@
+//! The messages that the daemon and the code inside a zygote's container exchange.
+//!
+//! Owns the wire format of both sockets and of a job's program; it opens no socket and makes no system call.
+//!
+//! # The two sockets
+//!
+//! Both are `AF_UNIX` `SOCK_SEQPACKET`, so one message is one packet and is never split or joined.
+//!
+//! The **control socket** (descriptor [`CONTROL_FD`] of the zygote) lives as long as the container:
+//!
+//! ```text
+//! daemon                               zygote
+//!   │ Init    + [seccomp filters]  ──►   │   once, before anything else
+//!   │ ◄──                        Ready   │   the interpreter is warm
+//!   │ Spawn   + [job socket,             │
+//!   │            cgroup.procs …]   ──►   │   any number of times
+//!   │ ◄──        Spawned  + [pidfd]      │   one for each Spawn, in order
+//!   │ (closes)                     ──►   │   the zygote exits, and the kernel ends all it made
+//! ```
+//!
+//! The **job socket** belongs to one sandbox, whose pid 1 holds the other end:
+//!
+//! ```text
+//! daemon                               sandbox
+//!   │ Job + [stdin, stdout, stderr,      │
+//!   │        program]              ──►   │   read by the process that will run the program
+//!   │ ◄──  SetupFailed | Running         │   the last word of that process before untrusted code
+//!   │ ◄──  Exited + [/workspace]         │   from pid 1, which never runs untrusted code
+//! ```
+//!
+//! The process that runs the program has closed every descriptor of these by then, so that nothing
+//! untrusted can write to either socket. Any error on a socket ends the sandbox or the zygote.
+
+#![no_std]
+
+mod frame;
+mod program;
+mod setup;
+
+pub use frame::{FRAME_LEN, Frame, FrameError, HostMessage, Job, SandboxMessage, ZygoteMessage};
+pub use program::{Program, ProgramError, SourceFile};
+#[cfg(feature = "host")]
+pub use program::{ProgramEncoder, TooLarge};
+pub use setup::{SetupError, SetupStep};
+
+/// The zygote's end of the control socket: the first descriptor after the standard streams.
+pub const CONTROL_FD: i32 = 3;
+
+/// Most `cgroup.procs` files that one [`HostMessage::Spawn`] carries: one on cgroup v2, one for each
+/// hierarchy (memory, pids, cpu, cpuacct) on v1.
+pub const MAX_CGROUP_FDS: usize = 4;
+
+/// Most seccomp filters that [`HostMessage::Init`] announces.
+pub const MAX_FILTERS: usize = 4;
+
+/// Where the program's files are and where it starts.
+pub const WORKSPACE: &str = "/workspace";

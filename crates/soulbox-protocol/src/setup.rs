@@ -1,0 +1,117 @@
+//! The steps that turn a fork of the zygote into a sandbox, and the error that names the failing one.
+//!
+//! Owns the names alone; the steps themselves are in the code inside the container.
+
+use core::fmt;
+
+/// One step of a sandbox's set-up, in the order in which they happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+#[allow(missing_docs, reason = "each name is explained by its text in `describe`")]
+pub enum SetupStep {
+    ClonePid1 = 1,
+    JoinCgroup,
+    UnshareCgroupNamespace,
+    MakeMountsPrivate,
+    MountProc,
+    MountScratch,
+    BindScratch,
+    SetHostname,
+    LoopbackUp,
+    CloneMain,
+    NewSession,
+    ReceiveJob,
+    ReadProgram,
+    ResizeScratch,
+    StandardStreams,
+    SetRlimit,
+    SetIds,
+    WriteFile,
+    EnterWorkspace,
+    DropCapabilities,
+    CloseDescriptors,
+    NoNewPrivileges,
+    InstallSeccomp,
+    Execute,
+}
+
+impl SetupStep {
+    const ALL: [SetupStep; 24] = [
+        SetupStep::ClonePid1,
+        SetupStep::JoinCgroup,
+        SetupStep::UnshareCgroupNamespace,
+        SetupStep::MakeMountsPrivate,
+        SetupStep::MountProc,
+        SetupStep::MountScratch,
+        SetupStep::BindScratch,
+        SetupStep::SetHostname,
+        SetupStep::LoopbackUp,
+        SetupStep::CloneMain,
+        SetupStep::NewSession,
+        SetupStep::ReceiveJob,
+        SetupStep::ReadProgram,
+        SetupStep::ResizeScratch,
+        SetupStep::StandardStreams,
+        SetupStep::SetRlimit,
+        SetupStep::SetIds,
+        SetupStep::WriteFile,
+        SetupStep::EnterWorkspace,
+        SetupStep::DropCapabilities,
+        SetupStep::CloseDescriptors,
+        SetupStep::NoNewPrivileges,
+        SetupStep::InstallSeccomp,
+        SetupStep::Execute,
+    ];
+
+    pub(crate) fn from_wire(value: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step as u16 == value)
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            SetupStep::ClonePid1 => "clone3 of pid 1 into new namespaces",
+            SetupStep::JoinCgroup => "joining the leaf cgroup",
+            SetupStep::UnshareCgroupNamespace => "unsharing the cgroup namespace",
+            SetupStep::MakeMountsPrivate => "making the mounts private",
+            SetupStep::MountProc => "mounting /proc",
+            SetupStep::MountScratch => "mounting the scratch tmpfs",
+            SetupStep::BindScratch => "binding a directory of the scratch tmpfs",
+            SetupStep::SetHostname => "setting the host name",
+            SetupStep::LoopbackUp => "bringing the loopback interface up",
+            SetupStep::CloneMain => "clone3 of the main process",
+            SetupStep::NewSession => "setsid",
+            SetupStep::ReceiveJob => "receiving the job",
+            SetupStep::ReadProgram => "reading the program",
+            SetupStep::ResizeScratch => "setting the size of the scratch tmpfs",
+            SetupStep::StandardStreams => "installing the standard streams",
+            SetupStep::SetRlimit => "setting a resource limit",
+            SetupStep::SetIds => "changing to the sandbox's user and group",
+            SetupStep::WriteFile => "writing a file of the program",
+            SetupStep::EnterWorkspace => "entering /workspace",
+            SetupStep::DropCapabilities => "dropping capabilities",
+            SetupStep::CloseDescriptors => "closing inherited descriptors",
+            SetupStep::NoNewPrivileges => "setting no_new_privs",
+            SetupStep::InstallSeccomp => "installing a seccomp filter",
+            SetupStep::Execute => "executing the program",
+        }
+    }
+}
+
+/// A set-up step that failed: which, on which item of its list, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetupError {
+    /// The step that failed.
+    pub step: SetupStep,
+    /// Which of the step's items (files, limits, filters, mounts …) failed, counted from 0.
+    pub index: u16,
+    /// The `errno` of the system call that failed, as in errno(3).
+    pub errno: i32,
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (item {}) failed with errno {}", self.step.describe(), self.index, self.errno)
+    }
+}
+
+impl core::error::Error for SetupError {}

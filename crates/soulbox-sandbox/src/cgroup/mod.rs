@@ -1,0 +1,293 @@
+//! Control groups: one tree for each instance, in it a leaf for each run.
+//!
+//! Owns which hierarchy is used, the instance's tree and its removal. It never moves processes: those join
+//! by the `cgroup.procs` files of a [`Leaf`].
+//!
+//! ```text
+//! <parent>/<instance>/zygotes/<bundle>     made by libcontainer for a zygote's container
+//! <parent>/<instance>/runs/<execution>     a leaf, for the life of one sandbox
+//! ```
+//!
+//! cgroup v2 is used where the host has it unified. On a hybrid or legacy host the same tree is made in
+//! each of the v1 hierarchies of memory, pids, cpu and cpuacct.
+
+mod leaf;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use cgroups_rs::fs::hierarchies::{V1, is_cgroup2_unified_mode};
+use cgroups_rs::fs::Controllers;
+
+pub(crate) use leaf::Leaf;
+pub use leaf::{LeafLimits, LeafUsage};
+
+/// Where cgroup v2 is mounted when it is the only one (file-hierarchy(7), cgroups(7)).
+const UNIFIED_ROOT: &str = "/sys/fs/cgroup";
+
+/// The controllers without which no limit can be enforced.
+const V2_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// How long the kernel gets to end the processes of a killed cgroup.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which cgroups the host offers, and this instance uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupMode {
+    /// The unified hierarchy (cgroup v2 documentation).
+    V2,
+    /// The v1 hierarchies of a legacy or hybrid host.
+    V1,
+}
+
+/// A cgroup that could not be used as it must.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// A controller is missing, and with it the limit it enforces.
+    #[error("cgroup controller {0} is not available; mount it, or enable it in cgroup.subtree_control")]
+    MissingController(&'static str),
+    /// A file or directory of a cgroup cannot be used.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file has another form than its documentation says.
+    #[error("{} does not hold what the kernel documents", .0.display())]
+    Malformed(PathBuf),
+    /// The processes of a killed cgroup did not end in time.
+    #[error("{} still has processes after they were killed", .0.display())]
+    Busy(PathBuf),
+}
+
+impl CgroupError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CgroupError {
+        move |source| CgroupError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// The roots of the hierarchies in use.
+#[derive(Clone, Debug)]
+pub(crate) enum Hierarchies {
+    V2 { root: PathBuf },
+    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf },
+}
+
+impl Hierarchies {
+    /// Finds what the host has mounted.
+    pub(crate) fn detect() -> Result<Self, CgroupError> {
+        if is_cgroup2_unified_mode() {
+            let root = PathBuf::from(UNIFIED_ROOT);
+            let available = read(&root.join("cgroup.controllers"))?;
+            for controller in V2_CONTROLLERS {
+                if !available.split_whitespace().any(|name| name == controller) {
+                    return Err(CgroupError::MissingController(controller));
+                }
+            }
+            return Ok(Hierarchies::V2 { root });
+        }
+        let mounts = V1::new();
+        let root = |controller, name| {
+            mounts.get_mount_point(controller).map(|(point, _)| point).ok_or(CgroupError::MissingController(name))
+        };
+        Ok(Hierarchies::V1 {
+            memory: root(Controllers::Mem, "memory")?,
+            pids: root(Controllers::Pids, "pids")?,
+            cpu: root(Controllers::Cpu, "cpu")?,
+            cpuacct: root(Controllers::CpuAcct, "cpuacct")?,
+        })
+    }
+
+    pub(crate) fn mode(&self) -> CgroupMode {
+        match self {
+            Hierarchies::V2 { .. } => CgroupMode::V2,
+            Hierarchies::V1 { .. } => CgroupMode::V1,
+        }
+    }
+
+    /// The root directories, each once: cpu and cpuacct are often mounted together.
+    fn roots(&self) -> BTreeSet<&Path> {
+        match self {
+            Hierarchies::V2 { root } => BTreeSet::from([root.as_path()]),
+            Hierarchies::V1 { memory, pids, cpu, cpuacct } => {
+                BTreeSet::from([memory.as_path(), pids, cpu, cpuacct])
+            }
+        }
+    }
+}
+
+/// The cgroups of one instance. Removed by [`Tree::remove`], or by the next instance that cleans up.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    hierarchies: Hierarchies,
+    /// The instance's path below each root.
+    path: PathBuf,
+}
+
+impl Tree {
+    /// Makes the tree of an instance below `parent`, a path relative to the roots.
+    pub(crate) fn create(parent: &Path, instance: &str) -> Result<Self, CgroupError> {
+        let tree = Tree { hierarchies: Hierarchies::detect()?, path: parent.join(instance) };
+        for root in tree.hierarchies.roots() {
+            let mut directory = root.to_owned();
+            for component in tree.path.join("runs").components() {
+                directory.push(component);
+                make_directory(&directory)?;
+                if tree.hierarchies.mode() == CgroupMode::V2 {
+                    // The parent delegates to what was just made; the root of it all is the host's matter
+                    // when it delegates already.
+                    if let Some(parent) = directory.parent() {
+                        enable_controllers(parent)?;
+                    }
+                }
+            }
+            if tree.hierarchies.mode() == CgroupMode::V2 {
+                enable_controllers(&directory)?;
+            }
+            make_directory(&root.join(&tree.path).join("zygotes"))?;
+        }
+        Ok(tree)
+    }
+
+    pub(crate) fn mode(&self) -> CgroupMode {
+        self.hierarchies.mode()
+    }
+
+    /// Makes the leaf of a run. The name must be new.
+    pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {
+        Leaf::create(&self.hierarchies, &self.path.join("runs").join(name), limits)
+    }
+
+    /// `linux.cgroupsPath` of a zygote's container.
+    pub(crate) fn zygote_path(&self, container: &str) -> PathBuf {
+        Path::new("/").join(&self.path).join("zygotes").join(container)
+    }
+
+    /// The tree's directory in each hierarchy that a container of it may be in: libcontainer uses all that
+    /// are mounted.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        let mut directories: Vec<_> =
+            self.hierarchies.roots().into_iter().map(|root| root.join(&self.path)).collect();
+        let siblings = fs::read_dir(UNIFIED_ROOT).into_iter().flatten().flatten();
+        for hierarchy in siblings.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let directory = hierarchy.path().join(&self.path);
+            if self.mode() == CgroupMode::V1 && !directories.contains(&directory) {
+                directories.push(directory);
+            }
+        }
+        directories
+    }
+
+    /// Ends every process of the tree and removes it.
+    pub(crate) fn remove(&self) -> Result<(), CgroupError> {
+        self.directories().iter().try_for_each(|directory| remove_tree(directory))
+    }
+}
+
+/// Ends every process in a cgroup and those below it, and removes them all. One that does not exist is
+/// removed already.
+pub(crate) fn remove_tree(directory: &Path) -> Result<(), CgroupError> {
+    let deadline = Instant::now() + KILL_TIMEOUT;
+    loop {
+        kill_all(directory)?;
+        match remove_directories(directory) {
+            Ok(()) => break,
+            // Processes take a moment to die, and there is no event for it on v1.
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                if Instant::now() > deadline {
+                    return Err(CgroupError::Busy(directory.to_owned()));
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(CgroupError::io("remove cgroup", directory)(error)),
+        }
+    }
+    // The parent is shared by all instances; the last one to leave takes it along.
+    if let Some(parent) = directory.parent() {
+        let _ = fs::remove_dir(parent);
+    }
+    Ok(())
+}
+
+fn kill_all(directory: &Path) -> Result<(), CgroupError> {
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        kill_all(&entry.path())?;
+    }
+    let procs = directory.join("cgroup.procs");
+    for pid in read(&procs)?.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0) {
+        // A process that has ended in between is what is wanted.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    Ok(())
+}
+
+fn remove_directories(directory: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        remove_directories(&entry.path())?;
+    }
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn make_directory(directory: &Path) -> Result<(), CgroupError> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(CgroupError::io("create cgroup", directory)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the controllers available to the children of a v2 cgroup, where they are not yet.
+fn enable_controllers(directory: &Path) -> Result<(), CgroupError> {
+    let file = directory.join("cgroup.subtree_control");
+    let enabled = read(&file)?;
+    let missing: Vec<_> = V2_CONTROLLERS
+        .iter()
+        .filter(|controller| !enabled.split_whitespace().any(|name| name == **controller))
+        .map(|controller| format!("+{controller}"))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { write(&file, &missing.join(" ")) }
+}
+
+fn read(path: &Path) -> Result<String, CgroupError> {
+    fs::read_to_string(path).map_err(CgroupError::io("read", path))
+}
+
+fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
+    fs::write(path, value).map_err(CgroupError::io("write to", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_that_does_not_exist_is_removed_already() {
+        let directory = tempfile::tempdir().unwrap();
+        remove_tree(&directory.path().join("keep/gone")).unwrap();
+    }
+
+    #[test]
+    fn controllers_are_enabled_only_where_they_are_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("cgroup.subtree_control");
+        fs::write(&file, "cpu io").unwrap();
+        enable_controllers(directory.path()).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "+memory +pids");
+    }
+}

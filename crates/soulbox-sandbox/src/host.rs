@@ -1,0 +1,51 @@
+//! Facts of the host that decide whether sandboxes can be made, for `soulbox doctor`.
+//!
+//! Owns the looking; it never changes anything and never judges.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cgroup::{CgroupError, CgroupMode, Hierarchies};
+
+/// What was found.
+#[derive(Debug)]
+pub struct HostFacts {
+    /// `uname -r`.
+    pub kernel_release: String,
+    /// Whether this process is root in the initial sense: it may make cgroups and map any id.
+    pub root: bool,
+    /// How many user namespaces the host allows (`user.max_user_namespaces`); `None` without the file.
+    pub max_user_namespaces: Option<u64>,
+    /// Which cgroups are used, or why none can be.
+    pub cgroups: Result<CgroupMode, CgroupError>,
+    /// The actions that the kernel's seccomp knows (`actions_avail`); empty without seccomp.
+    pub seccomp_actions: Vec<String>,
+    /// Whether the kernel has time namespaces and with them everything that sandboxes need of clone3(2).
+    pub time_namespace: bool,
+}
+
+/// `uname -r`.
+pub fn kernel_release() -> String {
+    read_trimmed("/proc/sys/kernel/osrelease").unwrap_or_default()
+}
+
+impl HostFacts {
+    /// Looks.
+    pub fn gather() -> Self {
+        HostFacts {
+            kernel_release: kernel_release(),
+            root: nix::unistd::geteuid().is_root(),
+            max_user_namespaces: read_trimmed("/proc/sys/user/max_user_namespaces")
+                .and_then(|text| text.parse().ok()),
+            cgroups: Hierarchies::detect().map(|hierarchies| hierarchies.mode()),
+            seccomp_actions: read_trimmed("/proc/sys/kernel/seccomp/actions_avail")
+                .map(|text| text.split_whitespace().map(str::to_owned).collect())
+                .unwrap_or_default(),
+            time_namespace: Path::new("/proc/self/ns/time").exists(),
+        }
+    }
+}
+
+fn read_trimmed(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}

@@ -1,0 +1,142 @@
+//! The place of one running SoulBox on the host: a directory, a cgroup tree, and the cleaning of both.
+//!
+//! Owns what is below the state directory, so that two instances never share anything, and so that what a
+//! killed instance left is found by the next one. It never touches an instance that is alive: each holds a
+//! lock on a file of its own.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::cgroup::{self, CgroupError, CgroupMode, Leaf, LeafLimits, Tree};
+
+/// The parent of all instances' cgroups, below the root of each hierarchy.
+const CGROUP_PARENT: &str = "soulbox";
+
+const LOCK_FILE: &str = "lock";
+/// Lists the instance's cgroup directories, one a line, for whoever has to clean up after it.
+const CGROUPS_FILE: &str = "cgroups";
+
+/// An instance that could not take its place.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// The state directory cannot be used.
+    #[error("cannot {action} {}; choose another place with --state-dir, or run as root", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The cgroups cannot be used.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+}
+
+impl InstanceError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InstanceError {
+        move |source| InstanceError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// A claimed place. Dropping it gives everything back.
+#[derive(Debug)]
+pub struct Instance {
+    directory: PathBuf,
+    tree: Tree,
+    _lock: Flock<File>,
+}
+
+impl Instance {
+    /// Takes a new place below the state directory, after cleaning what dead instances left there.
+    ///
+    /// # Errors
+    /// [`InstanceError`] when the directory or the cgroups cannot be used.
+    pub fn claim(state_dir: &Path) -> Result<Self, InstanceError> {
+        let instances = state_dir.join("instances");
+        fs::create_dir_all(&instances).map_err(InstanceError::io("create", &instances))?;
+        let (directory, lock) = {
+            // Whoever makes or cleans instances holds this lock, so that none is seen half-made.
+            let _all = lock(&instances.join(LOCK_FILE))?;
+            clean_dead(&instances)?;
+            let directory = instances.join(new_name());
+            fs::create_dir(&directory).map_err(InstanceError::io("create", &directory))?;
+            let lock = lock(&directory.join(LOCK_FILE))?;
+            (directory, lock)
+        };
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let tree = Tree::create(Path::new(CGROUP_PARENT), &name)?;
+        let list: String = tree.directories().iter().map(|dir| format!("{}\n", dir.display())).collect();
+        let file = directory.join(CGROUPS_FILE);
+        fs::write(&file, list).map_err(InstanceError::io("write", &file))?;
+        Ok(Instance { directory, tree, _lock: lock })
+    }
+
+    /// The instance's own directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Which cgroups its limits are enforced with.
+    pub fn cgroup_mode(&self) -> CgroupMode {
+        self.tree.mode()
+    }
+
+    /// `linux.cgroupsPath` for the container of a zygote.
+    pub fn zygote_cgroup(&self, container: &str) -> PathBuf {
+        self.tree.zygote_path(container)
+    }
+
+    pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {
+        self.tree.leaf(name, limits)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Err(error) = self.tree.remove() {
+            tracing::warn!(%error, "cgroups stay until the next start");
+        }
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            tracing::warn!(%error, directory = %self.directory.display(), "directory stays until the next start");
+        }
+    }
+}
+
+/// The process id alone would come again.
+fn new_name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{:x}", process::id(), now.as_nanos())
+}
+
+fn lock(path: &Path) -> Result<Flock<File>, InstanceError> {
+    let file = File::create(path).map_err(InstanceError::io("create", path))?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| InstanceError::io("lock", path)(errno.into()))
+}
+
+/// Ends the processes and removes the cgroups and directories of instances whose lock nobody holds.
+fn clean_dead(instances: &Path) -> Result<(), InstanceError> {
+    let entries = fs::read_dir(instances).map_err(InstanceError::io("read", instances))?;
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        let directory = entry.path();
+        let alive = File::open(directory.join(LOCK_FILE))
+            .is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err());
+        if alive {
+            continue;
+        }
+        tracing::info!(directory = %directory.display(), "cleaning up after an instance that was killed");
+        let list = fs::read_to_string(directory.join(CGROUPS_FILE)).unwrap_or_default();
+        for cgroup in list.lines() {
+            cgroup::remove_tree(Path::new(cgroup))?;
+        }
+        fs::remove_dir_all(&directory).map_err(InstanceError::io("remove", &directory))?;
+    }
+    Ok(())
+}

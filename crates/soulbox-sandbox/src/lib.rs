@@ -1,0 +1,35 @@
+//! The kernel side of SoulBox: containers of zygotes, and the sandboxes forked from them.
+//!
+//! Owns namespaces (through libcontainer), leaf cgroups, the compilation of seccomp profiles, the daemon's
+//! half of the zygote protocol, and the watch over a running sandbox. It knows nothing of languages, HTTP,
+//! queues or pools, and decides no policy: limits come from the caller.
+//!
+//! [`Instance`] claims a directory and a cgroup of the host and cleans what dead instances left.
+//! [`Zygote::start`] makes a container from an OCI bundle, and [`Zygote::spawn`] a [`Sandbox`] from it;
+//! [`Sandbox::run`] runs one program and tells how it ended and what it used.
+
+mod cgroup;
+mod container;
+mod embedded;
+mod host;
+mod instance;
+mod output;
+mod sandbox;
+mod seccomp;
+mod seqpacket;
+mod sys;
+mod zygote;
+
+pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
+pub use container::{ContainerError, HELPER_COMMAND, helper_main};
+pub use embedded::{INIT, SHIM};
+pub use host::{HostFacts, kernel_release};
+pub use instance::{Instance, InstanceError};
+pub use output::Output;
+pub use sandbox::{Ended, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};
+pub use seccomp::{Filters, SeccompError};
+pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
+pub use zygote::{SpawnError, Zygote, ZygoteError, ZygoteSpec};
+
+/// Where a container sees the directory with the shim and the init.
+pub const RUNTIME_DIR: &str = "/.soulbox";

@@ -1,0 +1,483 @@
+//! One sandbox: hands over its job, watches it, ends it, and says how it ended and what it used.
+//!
+//! Owns the enforcement of every limit that the kernel does not enforce by itself: wall time, cpu time,
+//! output. What it believes of a run comes from the kernel (cgroup files, a pidfd, pipes) and from pid 1 of
+//! the sandbox, which runs no untrusted code; never from the program.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use soulbox_protocol::{Job, ProgramEncoder, SandboxMessage, SetupError, TooLarge};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::cgroup::{CgroupError, Leaf, LeafUsage};
+use crate::output::{Output, OutputPipe};
+use crate::seqpacket::{Packet, SeqPacket};
+use crate::sys;
+use crate::zygote::{SandboxId, memory_file};
+
+/// How long a sandbox may take from its job to the start of the program; its files are written in it.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Cpu time is looked at when it could be used up at the earliest, but not more often than this.
+const MIN_CPU_CHECK: Duration = Duration::from_millis(5);
+
+/// A tmpfs gives out whole pages.
+const PAGE_BYTES: u64 = 4096;
+
+/// What to run. In *fork mode* the first argument is the program's file, in *spawn mode* the file that is
+/// executed.
+#[derive(Clone, Debug, Default)]
+pub struct Workload {
+    /// The program's arguments, itself first.
+    pub args: Vec<CString>,
+    /// Its environment, as `NAME=VALUE`.
+    pub env: Vec<CString>,
+    /// Files to lay below `/workspace`.
+    pub files: Vec<WorkloadFile>,
+    /// All of its standard input.
+    pub stdin: Vec<u8>,
+}
+
+/// A file of a workload.
+#[derive(Clone, Debug)]
+pub struct WorkloadFile {
+    /// Path below `/workspace`: relative, without `.` or `..`, and unlike those of the other files.
+    pub path: CString,
+    /// What it holds.
+    pub content: Vec<u8>,
+}
+
+/// Limits of one run that are not its leaf cgroup's.
+#[derive(Clone, Copy, Debug)]
+pub struct RunLimits {
+    /// From the start of the program to its end.
+    pub wall_time: Duration,
+    /// Of all its processes together.
+    pub cpu_time: Duration,
+    /// Cores that it may use at once, as in its leaf cgroup: how fast cpu time can pass.
+    pub cpus: f64,
+    /// Bytes kept of each output stream. More ends the run.
+    pub output_bytes: usize,
+    /// Size of the tmpfs that holds all it can write.
+    pub disk_bytes: u64,
+    /// `RLIMIT_NOFILE`.
+    pub open_files: u64,
+    /// `RLIMIT_STACK`.
+    pub stack_bytes: u64,
+}
+
+/// One of a program's output streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The main process exited with this code.
+    Exited(i32),
+    /// The main process was ended by this signal, which was not ours.
+    Signaled(i32),
+    /// Ended at the wall time limit.
+    WallTime,
+    /// Ended at the cpu time limit.
+    CpuTime,
+    /// The kernel ended a process at the memory limit, and with it the run.
+    OutOfMemory,
+    /// Ended because this stream exceeded the output limit.
+    OutputLimit(Stream),
+    /// Ended because the caller cancelled it.
+    Cancelled,
+    /// The sandbox could not be finished; no untrusted code ran.
+    SetupFailed(SetupError),
+    /// The sandbox took too long to set up; no untrusted code ran.
+    SetupTimeout,
+    /// The zygote ended, and the kernel ended the sandbox with it.
+    ZygoteLost,
+}
+
+/// All that is known of a run when nothing of it is left.
+#[derive(Debug)]
+pub struct RunReport {
+    /// How it ended.
+    pub ended: Ended,
+    /// What it wrote to standard output.
+    pub stdout: Output,
+    /// What it wrote to standard error.
+    pub stderr: Output,
+    /// What its cgroup counted.
+    pub usage: LeafUsage,
+    /// Bytes on its tmpfs at the end, beyond the files it was given. 0 when it did not end by itself.
+    pub disk_written_bytes: u64,
+    /// Whether its tmpfs was full at the end.
+    pub disk_full: bool,
+    /// From the hand-over of the job to the start of the program.
+    pub start_time: Duration,
+    /// From the start of the program until all of it was gone and known.
+    pub since_start: Duration,
+    /// From the start of the program to its end.
+    pub run_time: Duration,
+}
+
+/// A run that could not be watched to its end. It was ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The daemon ran out of something (descriptors, memory files).
+    #[error("cannot hand a job to its sandbox")]
+    Io(#[from] io::Error),
+    /// The program is larger than the protocol can say.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// What it used could not be read, or its cgroup not removed.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+}
+
+/// A sandbox that waits for its job. Dropping it ends it.
+#[derive(Debug)]
+pub struct Sandbox {
+    pidfd: KillOnDrop,
+    job_socket: SeqPacket,
+    leaf: Leaf,
+    /// Goes back when the sandbox is gone.
+    _id: SandboxId,
+}
+
+/// pid 1 of the sandbox: every other process ends with it (pid_namespaces(7)).
+#[derive(Debug)]
+struct KillOnDrop(AsyncFd<OwnedFd>);
+
+impl KillOnDrop {
+    fn kill(&self) {
+        if let Err(error) = sys::pidfd_kill(self.0.get_ref()) {
+            tracing::error!(%error, "cannot end a sandbox");
+        }
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn new(
+        pidfd: OwnedFd,
+        job_socket: SeqPacket,
+        leaf: Leaf,
+        id: SandboxId,
+    ) -> io::Result<Self> {
+        let pidfd = KillOnDrop(sys::watch(pidfd, Interest::READABLE)?);
+        Ok(Sandbox { pidfd, job_socket, leaf, _id: id })
+    }
+
+    /// Runs one workload and waits until nothing of it is left.
+    ///
+    /// # Errors
+    /// [`RunError`] when the daemon, not the program, failed.
+    pub async fn run(
+        self,
+        workload: &Workload,
+        limits: &RunLimits,
+        cancel: &CancellationToken,
+    ) -> Result<RunReport, RunError> {
+        let oom_event = self.leaf.oom_event()?;
+        let handed_over = Instant::now();
+        let (mut streams, stdin) = self.hand_over(workload, limits).await?;
+        let mut watch = Watch::new(limits, handed_over);
+        let seen = watch.run(&self, &mut streams, stdin, oom_event, cancel).await;
+        if seen.is_err() {
+            // The run must not go on unwatched.
+            self.pidfd.kill();
+            let _ = self.pidfd.0.readable().await?;
+        }
+        let usage = self.leaf.usage();
+        self.leaf.remove()?;
+        seen?;
+        let usage = usage?;
+        let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
+        Ok(RunReport {
+            ended: watch.verdict(&usage),
+            start_time: watch.started.unwrap_or(handed_over) - handed_over,
+            since_start: watch.started.map_or(Duration::ZERO, |started| started.elapsed()),
+            run_time: watch.run_time(),
+            stdout: streams.stdout.finish(),
+            stderr: streams.stderr.finish(),
+            usage,
+            disk_written_bytes,
+            disk_full,
+        })
+    }
+
+    async fn hand_over<'w>(
+        &self,
+        workload: &'w Workload,
+        limits: &RunLimits,
+    ) -> Result<(Streams, StdinPipe<'w>), RunError> {
+        let program = encode(workload)?;
+        let job = Job {
+            program_len: program.len() as u64,
+            disk_bytes: limits.disk_bytes,
+            open_files: limits.open_files,
+            stack_bytes: limits.stack_bytes,
+        };
+        let program = memory_file("program", &program)?;
+        let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;
+        let (stdout, stdout_theirs) = OutputPipe::new(limits.output_bytes)?;
+        let (stderr, stderr_theirs) = OutputPipe::new(limits.output_bytes)?;
+        let fds = [stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd(), program.as_fd()];
+        match self.job_socket.send(&job.encode(), &fds).await {
+            // A sandbox that failed before its job has said why, and that is what is read next.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            result => result?,
+        }
+        Ok((Streams { stdout, stderr }, stdin))
+    }
+}
+
+fn encode(workload: &Workload) -> Result<Vec<u8>, TooLarge> {
+    let (args, env) = (workload.args.iter(), workload.env.iter());
+    let mut encoder = ProgramEncoder::new(args.map(CString::as_c_str), env.map(CString::as_c_str))?;
+    for file in &workload.files {
+        encoder.file(&file.path, &file.content)?;
+    }
+    Ok(encoder.finish())
+}
+
+struct Streams {
+    stdout: OutputPipe,
+    stderr: OutputPipe,
+}
+
+/// What the watch over a run has seen.
+struct Watch<'a> {
+    limits: &'a RunLimits,
+    /// When the program started, as the daemon learnt of it.
+    started: Option<Instant>,
+    /// The same by the sandbox's own look at the clock.
+    started_ns: Option<u64>,
+    exited: Option<Exited>,
+    setup_failed: Option<SetupError>,
+    /// Why the daemon ended the run: the first reason counts.
+    killed_for: Option<Ended>,
+    killed_at: Option<Instant>,
+    /// The run may last until then.
+    deadline: Instant,
+    next_cpu_check: Instant,
+}
+
+struct Exited {
+    ended: Ended,
+    at_ns: u64,
+    workspace: Option<OwnedFd>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(limits: &'a RunLimits, handed_over: Instant) -> Self {
+        let deadline = handed_over + SETUP_TIMEOUT;
+        Watch {
+            limits,
+            started: None,
+            started_ns: None,
+            exited: None,
+            setup_failed: None,
+            killed_for: None,
+            killed_at: None,
+            deadline,
+            next_cpu_check: deadline,
+        }
+    }
+
+    /// Watches until every process of the sandbox has ended.
+    async fn run(
+        &mut self,
+        sandbox: &Sandbox,
+        streams: &mut Streams,
+        mut stdin: StdinPipe<'_>,
+        oom_event: Option<OwnedFd>,
+        cancel: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let oom_event = oom_event.map(|fd| sys::watch(fd, Interest::READABLE)).transpose()?;
+        let mut socket_open = true;
+        loop {
+            let may_end = self.killed_for.is_none();
+            let reason = tokio::select! {
+                packet = sandbox.job_socket.receive(), if socket_open => {
+                    match packet? {
+                        Some(packet) => self.note(packet),
+                        None => socket_open = false,
+                    }
+                    None
+                }
+                exceeded = streams.stdout.read_some() => exceeded?.then_some(Ended::OutputLimit(Stream::Stdout)),
+                exceeded = streams.stderr.read_some() => exceeded?.then_some(Ended::OutputLimit(Stream::Stderr)),
+                () = stdin.write_rest() => None,
+                () = sleep_until(self.deadline), if may_end => {
+                    Some(if self.started.is_some() { Ended::WallTime } else { Ended::SetupTimeout })
+                }
+                () = sleep_until(self.next_cpu_check), if may_end && self.started.is_some() => {
+                    self.check_cpu(&sandbox.leaf)?
+                }
+                () = out_of_memory(oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
+                () = cancel.cancelled(), if may_end => Some(Ended::Cancelled),
+                _ = sandbox.pidfd.0.readable() => break,
+            };
+            if let Some(reason) = reason.filter(|_| self.killed_for.is_none()) {
+                self.killed_for = Some(reason);
+                self.killed_at = Some(Instant::now());
+                sandbox.pidfd.kill();
+            }
+        }
+        while let Some(packet) = sandbox.job_socket.try_receive()? {
+            self.note(packet);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, packet: Packet) {
+        match SandboxMessage::decode(&packet.frame) {
+            Ok(SandboxMessage::Running { at_ns }) => {
+                let now = Instant::now();
+                self.started = Some(now);
+                self.started_ns = Some(at_ns);
+                self.deadline = now + self.limits.wall_time;
+                self.next_cpu_check = now + self.earliest_use_of(self.limits.cpu_time);
+            }
+            Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
+                let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
+                self.exited = Some(Exited { ended, at_ns, workspace: packet.fd });
+            }
+            Ok(SandboxMessage::SetupFailed(error)) => self.setup_failed = Some(error),
+            Err(error) => tracing::error!(%error, "a sandbox sent something that is no message"),
+        }
+    }
+
+    /// The least wall time in which so much cpu time can pass.
+    fn earliest_use_of(&self, cpu_time: Duration) -> Duration {
+        cpu_time.div_f64(self.limits.cpus).max(MIN_CPU_CHECK)
+    }
+
+    fn check_cpu(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
+        match self.limits.cpu_time.checked_sub(leaf.cpu_time()?) {
+            None | Some(Duration::ZERO) => Ok(Some(Ended::CpuTime)),
+            Some(rest) => {
+                self.next_cpu_check = Instant::now() + self.earliest_use_of(rest);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What ended the run, most certain evidence first.
+    fn verdict(&self, usage: &LeafUsage) -> Ended {
+        if let Some(reason) = self.killed_for {
+            return reason;
+        }
+        if usage.oom_kills > 0 {
+            return Ended::OutOfMemory;
+        }
+        if let Some(error) = self.setup_failed {
+            return Ended::SetupFailed(error);
+        }
+        match &self.exited {
+            // Before the program ran, the main process ends only by telling why; without, it was ended.
+            Some(exited) if self.started.is_some() => exited.ended,
+            _ => Ended::ZygoteLost,
+        }
+    }
+
+    fn run_time(&self) -> Duration {
+        let Some(started) = self.started else { return Duration::ZERO };
+        match (self.started_ns, &self.exited, self.killed_at) {
+            (Some(start), Some(exited), _) => Duration::from_nanos(exited.at_ns.saturating_sub(start)),
+            (_, None, Some(killed)) => killed.saturating_duration_since(started),
+            _ => started.elapsed(),
+        }
+    }
+
+    /// Bytes on the tmpfs beyond the workload's own files, and whether it is full.
+    fn disk_usage(&self, workload: &Workload) -> (u64, bool) {
+        let workspace = self.exited.as_ref().and_then(|exited| exited.workspace.as_ref());
+        let Some(stat) = workspace.and_then(|fd| nix::sys::statfs::fstatfs(fd).ok()) else {
+            return (0, false);
+        };
+        let used = (stat.blocks() - stat.blocks_free()) * stat.block_size() as u64;
+        let given: u64 =
+            workload.files.iter().map(|file| (file.content.len() as u64).next_multiple_of(PAGE_BYTES)).sum();
+        (used.saturating_sub(given), stat.blocks_free() == 0)
+    }
+}
+
+async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
+    match event {
+        Some(event) if event.readable().await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// The standard input of a run: most fits into the pipe at once, the rest follows as it is read.
+#[derive(Debug)]
+struct StdinPipe<'a> {
+    /// `None` when all is written or the program closed its end.
+    pipe: Option<AsyncFd<OwnedFd>>,
+    rest: &'a [u8],
+}
+
+impl<'a> StdinPipe<'a> {
+    fn new(content: &'a [u8]) -> io::Result<(Self, OwnedFd)> {
+        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let rest = write_some(&write, content)?;
+        let pipe = if rest.is_empty() {
+            None
+        } else {
+            Some(sys::watch(write, Interest::WRITABLE)?)
+        };
+        Ok((StdinPipe { pipe, rest }, read))
+    }
+
+    /// Resolves when the rest is written; never, when there is none. Cancelling it loses nothing.
+    async fn write_rest(&mut self) {
+        let Some(pipe) = &self.pipe else {
+            return std::future::pending().await;
+        };
+        while let Ok(mut guard) = pipe.writable().await {
+            match guard.try_io(|pipe| write_some(pipe.get_ref(), self.rest)) {
+                Ok(Ok(rest)) => self.rest = rest,
+                // The program does not want the rest.
+                Ok(Err(_)) => break,
+                Err(_) => {}
+            }
+            if self.rest.is_empty() {
+                break;
+            }
+        }
+        self.pipe = None;
+    }
+}
+
+/// Writes what the pipe takes, and returns what it does not.
+fn write_some<'a>(pipe: &OwnedFd, content: &'a [u8]) -> io::Result<&'a [u8]> {
+    let mut rest = content;
+    while !rest.is_empty() {
+        match nix::unistd::write(pipe, rest) {
+            Ok(len) => rest = &rest[len..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) if rest.len() < content.len() => return Ok(rest),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(rest)
+}

@@ -1,0 +1,256 @@
+//! OCI seccomp profiles compiled to BPF by seccompiler.
+//!
+//! Owns the translation of `linux.seccomp` of a bundle (OCI runtime spec, "Seccomp") to filters; the code
+//! inside the container installs them. A seccompiler filter has one action for what matches and one for the
+//! rest, so a profile becomes a stack: one filter for each action that is not "allow", and last, since it
+//! refuses seccomp(2) itself, the allow-list with the default action. The kernel takes the strictest verdict
+//! of the stack, and of equals the one installed last (seccomp(2)); so what another filter refuses with an
+//! errno of its own is let through by the allow-list.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompOperator, LinuxSyscall};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+use soulbox_protocol::MAX_FILTERS;
+use syscalls::Sysno;
+
+/// System calls with which a sandbox is finished after its filters are in force.
+const NEEDED: [Sysno; 4] = [Sysno::sendmsg, Sysno::close_range, Sysno::execve, Sysno::exit_group];
+
+/// Compiled filters in the order in which they are installed.
+#[derive(Clone, Debug)]
+pub struct Filters {
+    programs: Vec<BpfProgram>,
+}
+
+/// A profile that cannot be enforced as it is written.
+#[derive(Debug, thiserror::Error)]
+pub enum SeccompError {
+    /// The profile has a name that is no system call of this architecture.
+    #[error("seccomp profile names {0:?}, which is no system call here")]
+    UnknownSyscall(String),
+    /// Only allow-lists are accepted: what is not named must be refused.
+    #[error("seccomp profile must refuse what it does not name: its defaultAction is {0}")]
+    NotAnAllowList(LinuxSeccompAction),
+    /// An action that seccompiler cannot express.
+    #[error("seccomp action {0} is not supported")]
+    Action(LinuxSeccompAction),
+    /// The profile is for other architectures than this one.
+    #[error("seccomp profile does not name this architecture, SCMP_ARCH_X86_64")]
+    Architecture,
+    /// The sandbox could not be finished under this profile.
+    #[error("seccomp profile must allow {0} without conditions: a sandbox is finished with it")]
+    MissingNeeded(Sysno),
+    /// More actions than filters can be installed.
+    #[error("seccomp profile has more than {MAX_FILTERS} different actions")]
+    TooManyActions,
+    /// seccompiler refuses a rule.
+    #[error("seccomp profile cannot be compiled")]
+    Compile(#[from] seccompiler::BackendError),
+}
+
+impl Filters {
+    /// Compiles a profile.
+    ///
+    /// # Errors
+    /// [`SeccompError`] when it names what this kernel architecture does not have, or allows by default.
+    pub fn compile(profile: &LinuxSeccomp) -> Result<Self, SeccompError> {
+        let default_action = profile.default_action();
+        if matches!(default_action, LinuxSeccompAction::ScmpActAllow | LinuxSeccompAction::ScmpActLog) {
+            return Err(SeccompError::NotAnAllowList(default_action));
+        }
+        if !profile.architectures().as_ref().is_some_and(|archs| archs.contains(&Arch::ScmpArchX86_64)) {
+            return Err(SeccompError::Architecture);
+        }
+        let default_action = action(default_action, profile.default_errno_ret())?;
+        let (mut allowed, others) = group_by_action(profile.syscalls().as_deref().unwrap_or_default())?;
+        for needed in NEEDED {
+            if allowed.get(&i64::from(needed.id())).is_none_or(|rules| !rules.is_empty()) {
+                return Err(SeccompError::MissingNeeded(needed));
+            }
+        }
+        let mut programs = Vec::new();
+        for (verdict, rules) in others {
+            if matches!(verdict, SeccompAction::Errno(_)) {
+                for number in rules.iter().filter(|(_, conditions)| conditions.is_empty()).map(|(number, _)| number) {
+                    add(&mut allowed, *number, None);
+                }
+            }
+            programs.push(program(rules, SeccompAction::Allow, verdict)?);
+        }
+        programs.push(program(allowed, default_action, SeccompAction::Allow)?);
+        if programs.len() > MAX_FILTERS {
+            return Err(SeccompError::TooManyActions);
+        }
+        Ok(Filters { programs })
+    }
+
+    /// The number of BPF instructions of each filter.
+    pub(crate) fn lens(&self) -> [u16; MAX_FILTERS] {
+        let mut lens = [0; MAX_FILTERS];
+        for (len, program) in lens.iter_mut().zip(&self.programs) {
+            // seccompiler refuses programs of more than 4096 instructions.
+            *len = u16::try_from(program.len()).unwrap_or(u16::MAX);
+        }
+        lens
+    }
+
+    /// The instructions of all filters as the kernel's `struct sock_filter` lies in memory.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for instruction in self.programs.iter().flatten() {
+            bytes.extend_from_slice(&instruction.code.to_ne_bytes());
+            bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
+            bytes.extend_from_slice(&instruction.k.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
+/// System call numbers with their rules, of which one has to match; without rules every call matches.
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn group_by_action(syscalls: &[LinuxSyscall]) -> Result<(Rules, Vec<(SeccompAction, Rules)>), SeccompError> {
+    let mut allowed = Rules::new();
+    let mut others: Vec<(SeccompAction, Rules)> = Vec::new();
+    for entry in syscalls {
+        let verdict = action(entry.action(), entry.errno_ret())?;
+        let rules = match others.iter().position(|(known, _)| *known == verdict) {
+            _ if verdict == SeccompAction::Allow => &mut allowed,
+            Some(at) => &mut others[at].1,
+            None => {
+                others.push((verdict, Rules::new()));
+                let last = others.len() - 1;
+                &mut others[last].1
+            }
+        };
+        let rule = rule(entry)?;
+        for name in entry.names() {
+            let number =
+                Sysno::from_str(name).map_err(|()| SeccompError::UnknownSyscall(name.clone()))?.id();
+            add(rules, number.into(), rule.clone());
+        }
+    }
+    Ok((allowed, others))
+}
+
+/// Adds an alternative for a system call. One without conditions makes all others needless.
+fn add(rules: &mut Rules, number: i64, rule: Option<SeccompRule>) {
+    match (rules.get_mut(&number), rule) {
+        (Some(alternatives), Some(rule)) if !alternatives.is_empty() => alternatives.push(rule),
+        (Some(alternatives), _) => alternatives.clear(),
+        (None, rule) => {
+            rules.insert(number, rule.into_iter().collect());
+        }
+    }
+}
+
+fn rule(entry: &LinuxSyscall) -> Result<Option<SeccompRule>, SeccompError> {
+    let Some(args) = entry.args().as_ref().filter(|args| !args.is_empty()) else {
+        return Ok(None);
+    };
+    let conditions = args.iter().map(|arg| {
+        let index = u8::try_from(arg.index()).unwrap_or(u8::MAX);
+        let (op, value) = match arg.op() {
+            LinuxSeccompOperator::ScmpCmpNe => (SeccompCmpOp::Ne, arg.value()),
+            LinuxSeccompOperator::ScmpCmpLt => (SeccompCmpOp::Lt, arg.value()),
+            LinuxSeccompOperator::ScmpCmpLe => (SeccompCmpOp::Le, arg.value()),
+            LinuxSeccompOperator::ScmpCmpEq => (SeccompCmpOp::Eq, arg.value()),
+            LinuxSeccompOperator::ScmpCmpGe => (SeccompCmpOp::Ge, arg.value()),
+            LinuxSeccompOperator::ScmpCmpGt => (SeccompCmpOp::Gt, arg.value()),
+            // `value` is the mask and `valueTwo` what the masked argument has to be.
+            LinuxSeccompOperator::ScmpCmpMaskedEq => {
+                (SeccompCmpOp::MaskedEq(arg.value()), arg.value_two().unwrap_or(0))
+            }
+        };
+        SeccompCondition::new(index, width(&op, value), op, value)
+    });
+    Ok(Some(SeccompRule::new(conditions.collect::<Result<_, _>>()?)?))
+}
+
+/// The arguments that profiles judge (flags, commands, families, modes) are 32-bit numbers to the kernel.
+/// Comparing 64 bits would let a refused one through with anything in its upper half.
+fn width(op: &SeccompCmpOp, value: u64) -> SeccompCmpArgLen {
+    let mask = if let SeccompCmpOp::MaskedEq(mask) = op { *mask } else { 0 };
+    if value.max(mask) <= u64::from(u32::MAX) { SeccompCmpArgLen::Dword } else { SeccompCmpArgLen::Qword }
+}
+
+fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<SeccompAction, SeccompError> {
+    Ok(match action {
+        LinuxSeccompAction::ScmpActAllow => SeccompAction::Allow,
+        LinuxSeccompAction::ScmpActLog => SeccompAction::Log,
+        LinuxSeccompAction::ScmpActTrap => SeccompAction::Trap,
+        LinuxSeccompAction::ScmpActErrno => SeccompAction::Errno(errno.unwrap_or(libc::EPERM as u32)),
+        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => SeccompAction::KillThread,
+        LinuxSeccompAction::ScmpActKillProcess => SeccompAction::KillProcess,
+        other => return Err(SeccompError::Action(other)),
+    })
+}
+
+fn program(rules: Rules, mismatch: SeccompAction, verdict: SeccompAction) -> Result<BpfProgram, SeccompError> {
+    Ok(SeccompFilter::new(rules, mismatch, verdict, TargetArch::x86_64)?.try_into()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(syscalls: &str) -> Result<Filters, SeccompError> {
+        let profile = format!(
+            r#"{{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [
+                {{"names": ["sendmsg", "close_range", "execve", "exit_group"], "action": "SCMP_ACT_ALLOW"}}
+                {syscalls}]}}"#
+        );
+        Filters::compile(&serde_json::from_str(&profile).unwrap())
+    }
+
+    #[test]
+    fn each_action_beside_allow_has_a_filter_of_its_own() {
+        assert_eq!(compile("").unwrap().programs.len(), 1);
+        let filters = compile(
+            r#", {"names": ["reboot"], "action": "SCMP_ACT_KILL_PROCESS"},
+                 {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+                 {"names": ["swapon"], "action": "SCMP_ACT_KILL_PROCESS"}"#,
+        )
+        .unwrap();
+        assert_eq!(filters.programs.len(), 3);
+        assert_eq!(filters.to_bytes().len(), 8 * filters.lens().iter().map(|len| usize::from(*len)).sum::<usize>());
+    }
+
+    #[test]
+    fn a_name_that_is_no_system_call_is_refused() {
+        let error = compile(r#", {"names": ["opne"], "action": "SCMP_ACT_ALLOW"}"#).unwrap_err();
+        assert!(matches!(error, SeccompError::UnknownSyscall(name) if name == "opne"));
+    }
+
+    #[test]
+    fn a_profile_that_allows_by_default_is_refused() {
+        let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"]}"#;
+        let error = Filters::compile(&serde_json::from_str(profile).unwrap()).unwrap_err();
+        assert!(matches!(error, SeccompError::NotAnAllowList(_)));
+    }
+
+    #[test]
+    fn a_profile_under_which_no_sandbox_can_be_finished_is_refused() {
+        let profile = r#"{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"]}"#;
+        let error = Filters::compile(&serde_json::from_str(profile).unwrap()).unwrap_err();
+        assert!(matches!(error, SeccompError::MissingNeeded(Sysno::sendmsg)));
+    }
+
+    #[test]
+    fn a_rule_without_conditions_makes_the_others_needless() {
+        let mut rules = Rules::new();
+        let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 1).unwrap();
+        let conditional = || Some(SeccompRule::new(vec![condition.clone()]).unwrap());
+        add(&mut rules, 1, conditional());
+        add(&mut rules, 1, conditional());
+        assert_eq!(rules[&1].len(), 2);
+        add(&mut rules, 1, None);
+        add(&mut rules, 1, conditional());
+        assert_eq!(rules[&1].len(), 0);
+    }
+}

@@ -1,0 +1,44 @@
+//! System calls that have no safe wrapper in nix, each as a small safe function. Owns this crate's `unsafe`.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use libc::{c_int, c_long};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+fn check(result: c_long) -> io::Result<c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// pidfd_open(2).
+pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: the kernel has just made this descriptor for the caller.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as c_int) })
+}
+
+/// pidfd_send_signal(2) of `SIGKILL`. That the process has already ended is no error.
+pub(crate) fn pidfd_kill(pidfd: impl AsFd) -> io::Result<()> {
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: without a siginfo no memory is touched.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, libc::SIGKILL, 0, 0) };
+    match check(result) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// dup2(2) to a number that the caller owns: whatever was open there is closed. The copy stays open over
+/// execve(2), for the process that is made next to find it at that number.
+pub(crate) fn place_fd(fd: impl AsFd, number: c_int) -> io::Result<()> {
+    // SAFETY: takes numbers only. Used in a process that has opened nothing at `number` itself.
+    check(unsafe { libc::dup2(fd.as_fd().as_raw_fd(), number) }.into()).map(drop)
+}
+
+/// Registers a descriptor with the runtime's epoll(7).
+pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd names one open descriptor until it is dropped, which the AsyncFd does last.
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
+}

@@ -1,0 +1,307 @@
+//! The daemon's side of a zygote: its container, its control socket, and the spawning of sandboxes.
+//!
+//! Owns the matching of answers to spawns and the ids that sandboxes run as. It never looks into a sandbox,
+//! and holds nothing of one: a sandbox can be killed and waited for when its zygote answers no more.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use soulbox_protocol::{HostMessage, ZygoteMessage};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::cgroup::{CgroupError, LeafLimits};
+use crate::container::{Container, ContainerError};
+use crate::instance::Instance;
+use crate::sandbox::Sandbox;
+use crate::seccomp::Filters;
+use crate::seqpacket::SeqPacket;
+
+/// How long an interpreter may take to warm up.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a zygote may take to answer a spawn before it counts as wedged. One takes under a millisecond.
+const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The ids that sandboxes run as inside a container: unprivileged ones, each used by one sandbox at a time.
+const SANDBOX_IDS: std::ops::Range<u32> = 1000..60_000;
+
+/// What a zygote is made from.
+#[derive(Debug)]
+pub struct ZygoteSpec<'a> {
+    /// Id of the container, unique in the instance.
+    pub id: String,
+    /// The OCI bundle's directory: `config.json` and root file system.
+    pub bundle: PathBuf,
+    /// The filters of all its sandboxes.
+    pub filters: &'a Filters,
+}
+
+/// A zygote that did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum ZygoteError {
+    /// Its container could not be made.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// It ended, or said something else, before it was ready.
+    #[error("zygote {id} did not become ready{log}")]
+    NotReady {
+        /// The container's id.
+        id: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// It took longer than [`READY_TIMEOUT`].
+    #[error("zygote {id} was not ready within {} seconds{log}", READY_TIMEOUT.as_secs())]
+    Slow {
+        /// The container's id.
+        id: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The daemon could not make what it needs for it.
+    #[error("cannot prepare the sockets of a zygote")]
+    Io(#[from] io::Error),
+}
+
+/// A sandbox that did not come to be. No untrusted code has run.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The zygote is dead or wedged: it can be replaced and the spawn tried again.
+    #[error("the zygote does not answer")]
+    ZygoteLost,
+    /// The kernel refused to clone.
+    #[error("the zygote cannot fork: {0}")]
+    Clone(#[source] io::Error),
+    /// The leaf cgroup could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// More sandboxes than ids.
+    #[error("all {} ids for sandboxes are in use", SANDBOX_IDS.len())]
+    NoId,
+    /// The daemon could not make what it needs for it.
+    #[error("cannot prepare the sockets of a sandbox")]
+    Io(#[from] io::Error),
+}
+
+/// A warm interpreter in its container, ready to be forked.
+#[derive(Debug)]
+pub struct Zygote {
+    instance: Arc<Instance>,
+    container: Container,
+    shared: Arc<Shared>,
+    reader: tokio::task::JoinHandle<()>,
+    next_seq: AtomicU64,
+    ids: Arc<IdPool>,
+}
+
+/// What the reader of the control socket and the spawning tasks share.
+#[derive(Debug)]
+struct Shared {
+    control: SeqPacket,
+    /// Spawns without an answer yet; `None` when the zygote is lost.
+    pending: Mutex<Option<HashMap<u64, PendingSpawn>>>,
+    lost: CancellationToken,
+}
+
+type PendingSpawn = oneshot::Sender<Result<OwnedFd, io::Error>>;
+
+impl Zygote {
+    /// Makes a container and waits until its zygote is warm.
+    ///
+    /// # Errors
+    /// [`ZygoteError`], with the end of the zygote's log where there is one.
+    pub async fn start(instance: Arc<Instance>, spec: &ZygoteSpec<'_>) -> Result<Self, ZygoteError> {
+        let (control, theirs) = SeqPacket::pair()?;
+        let root = instance.directory().join("containers");
+        let container = Container::start(&spec.id, &spec.bundle, &root, theirs).await?;
+        let filters = memory_file("seccomp-filters", &spec.filters.to_bytes())?;
+        let init = HostMessage::Init { filter_lens: spec.filters.lens() };
+        let ready = async {
+            control.send(&init.encode(), &[filters.as_fd()]).await?;
+            control.receive().await
+        };
+        let ready = timeout(READY_TIMEOUT, ready).await;
+        let (id, log) = (spec.id.clone(), container.log_tail());
+        let error = match ready {
+            Ok(Ok(Some(packet))) if ZygoteMessage::decode(&packet.frame) == Ok(ZygoteMessage::Ready) => None,
+            Ok(_) => Some(ZygoteError::NotReady { id, log }),
+            Err(_) => Some(ZygoteError::Slow { id, log }),
+        };
+        if let Some(error) = error {
+            container.delete().await;
+            return Err(error);
+        }
+        let shared = Arc::new(Shared { control, pending: Mutex::new(Some(HashMap::new())), lost: CancellationToken::new() });
+        let reader = tokio::spawn(read_answers(Arc::clone(&shared)));
+        let ids = Arc::new(IdPool::default());
+        Ok(Zygote { instance, container, shared, reader, next_seq: AtomicU64::new(1), ids })
+    }
+
+    /// Forks a sandbox that waits for its job.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing is left behind then.
+    pub async fn spawn(&self, name: &str, limits: &LeafLimits) -> Result<Sandbox, SpawnError> {
+        let id = IdPool::take(&self.ids).ok_or(SpawnError::NoId)?;
+        let leaf = self.instance.leaf(name, limits)?;
+        let procs = leaf.open_procs()?;
+        let (job_socket, theirs) = SeqPacket::pair()?;
+        let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        self.shared.pending().as_mut().ok_or(SpawnError::ZygoteLost)?.insert(seq, sender);
+
+        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds: procs.len() as u8 };
+        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(procs.iter().map(AsFd::as_fd)).collect();
+        let answer = async {
+            self.shared.control.send(&spawn.encode(), &fds).await.map_err(|_| SpawnError::ZygoteLost)?;
+            receiver.await.map_err(|_| SpawnError::ZygoteLost)?.map_err(SpawnError::Clone)
+        };
+        match timeout(SPAWN_TIMEOUT, answer).await {
+            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, id)?),
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                self.shared.lose();
+                Err(SpawnError::ZygoteLost)
+            }
+        }
+    }
+
+    /// Whether the zygote has died or stopped answering. It will not come back: replace it.
+    pub fn is_lost(&self) -> bool {
+        self.shared.pending().is_none()
+    }
+
+    /// Resolves when the zygote has ended or stopped answering.
+    pub async fn lost(&self) {
+        tokio::select! {
+            () = self.container.ended() => self.shared.lose(),
+            () = self.shared.lost.cancelled() => {}
+        }
+    }
+
+    /// Id of its container.
+    pub fn id(&self) -> &str {
+        self.container.id()
+    }
+
+    /// Ends the zygote and every sandbox of it, and waits until nothing is left.
+    pub async fn stop(&self) {
+        self.reader.abort();
+        self.shared.lose();
+        self.container.delete().await;
+    }
+}
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, Option<HashMap<u64, PendingSpawn>>> {
+        // The map is whole at every moment, so that a panic elsewhere cannot spoil it.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails every spawn that waits, and all to come.
+    fn lose(&self) {
+        self.pending().take();
+        self.lost.cancel();
+    }
+}
+
+async fn read_answers(shared: Arc<Shared>) {
+    loop {
+        let packet = match shared.control.receive().await {
+            Ok(Some(packet)) => packet,
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(%error, "the zygote sent something that is no answer");
+                break;
+            }
+        };
+        let Ok(ZygoteMessage::Spawned { seq, errno }) = ZygoteMessage::decode(&packet.frame) else {
+            tracing::warn!("the zygote sent something that is no answer");
+            break;
+        };
+        let Some(sender) = shared.pending().as_mut().and_then(|pending| pending.remove(&seq)) else {
+            continue;
+        };
+        let answer = packet.fd.ok_or_else(|| io::Error::from_raw_os_error(errno));
+        // A spawn that was given up leaves its pidfd here; what it belongs to ends with its job socket.
+        let _ = sender.send(answer);
+    }
+    shared.lose();
+}
+
+/// A sealed memory file: whoever maps it knows that it will not change.
+pub(crate) fn memory_file(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
+    let file = std::fs::File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
+    io::Write::write_all(&mut &file, content)?;
+    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file.into())
+}
+
+/// The ids in use.
+#[derive(Debug, Default)]
+struct IdPool {
+    taken: Mutex<BTreeSet<u32>>,
+}
+
+/// An id that goes back when the sandbox is gone.
+#[derive(Debug)]
+pub(crate) struct SandboxId {
+    id: u32,
+    pool: Arc<IdPool>,
+}
+
+impl IdPool {
+    fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lowest free id.
+    fn take(pool: &Arc<Self>) -> Option<SandboxId> {
+        let mut taken = pool.taken();
+        // Ids are dense from the start, so that the first gap is found after as many steps as are in use.
+        let id = SANDBOX_IDS.zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
+        let id = id.into_iter().find_map(|(candidate, used)| (candidate != used).then_some(candidate))?;
+        taken.insert(id);
+        drop(taken);
+        Some(SandboxId { id, pool: Arc::clone(pool) })
+    }
+}
+
+impl Drop for SandboxId {
+    fn drop(&mut self) {
+        self.pool.taken().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_used_by_one_at_a_time() {
+        let pool = Arc::new(IdPool::default());
+        let take = || IdPool::take(&pool).unwrap();
+        let (a, b, c) = (take(), take(), take());
+        assert_eq!([a.id, b.id, c.id], [1000, 1001, 1002]);
+        drop(b);
+        let again = take();
+        assert_eq!([again.id, take().id], [1001, 1003]);
+    }
+
+    #[test]
+    fn a_memory_file_cannot_be_changed() {
+        let file = memory_file("test", b"content").unwrap();
+        assert!(nix::unistd::write(&file, b"more").is_err());
+        assert!(nix::unistd::ftruncate(&file, 0).is_err());
+    }
+}

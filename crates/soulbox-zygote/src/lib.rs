@@ -1,0 +1,33 @@
+//! The code inside a zygote's container: it forks the warm interpreter once for each sandbox.
+//!
+//! Owns the life of a sandbox from clone3(2) to the first instruction of untrusted code, and pid 1 of the
+//! sandbox until its end. Never allocates, never uses a libc (it is loaded into processes of any libc, and
+//! runs between clone and exec), never decides policy: sizes, ids and filters come from the daemon.
+//!
+//! Two programs are built from this crate: the **shim**, a shared library that an interpreter loads and
+//! calls [`soulbox_serve`] of (*fork mode*), and the **init**, a static program for languages that are
+//! executed rather than forked (*spawn mode*).
+//!
+//! ```text
+//! zygote ──clone3──► pid 1 (pid1.rs) ──clone3──► main process (main_process.rs) ──► untrusted code
+//!   │ serve.rs          │ new namespaces,            │ the job: ids, files, limits,
+//!   │                   │ cgroup, mounts             │ capabilities, seccomp
+//!   └ waits again       └ reaps; reports the end
+//! ```
+//!
+//! pid 1 is a process of its own so that signals keep their default actions in the program (a kernel
+//! ignores them in pid 1 of a namespace), so that orphans are reaped, and so that the exit status comes
+//! from waitid(2) in a process that never ran untrusted code.
+
+#![cfg_attr(not(test), no_std)]
+
+#[cfg(feature = "artifact")]
+mod freestanding;
+mod main_process;
+mod pid1;
+mod serve;
+mod socket;
+mod steps;
+mod sys;
+
+pub use serve::{Hooks, Sandboxed, exit, soulbox_execute, soulbox_serve};

@@ -1,0 +1,248 @@
+//! The main process of a sandbox, from its clone to the first instruction of untrusted code.
+//!
+//! Owns what a job says: sizes, streams, files, limits; and the giving up of every privilege. What comes
+//! after [`prepare`] is untrusted, and nothing of the daemon's is open any more.
+
+use core::ffi::CStr;
+
+use soulbox_protocol::{Job, Program, SandboxMessage, SetupError, SetupStep};
+
+use crate::pid1::Spawn;
+use crate::serve::Filters;
+use crate::socket;
+use crate::steps::OfStep;
+use crate::sys::{self, Errno, Fd};
+
+const SCRATCH_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
+
+/// The first descriptor that is not a standard stream.
+const FIRST_OTHER_FD: Fd = 3;
+
+/// Deepest and longest path that mount options and directory prefixes are built in (`PATH_MAX`).
+const PATH_CAPACITY: usize = 4096;
+
+/// Waits for the job and finishes the sandbox for it. The order is the point: what needs a privilege comes
+/// before the privilege goes, and the filters come last but for the words "running" and the closing of all
+/// descriptors, which every profile allows.
+pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Program<'static>, SetupError> {
+    sys::set_session().of(SetupStep::NewSession)?;
+    after_fork();
+
+    let (job, streams, program_fd) = receive_job(spawn.job_socket)?;
+    let (program, file_bytes) = map_program(program_fd, job.program_len)?;
+    resize_scratch(job.disk_bytes)?;
+    install_streams(streams)?;
+    set_rlimits(&job)?;
+    sys::become_user(spawn.id).of(SetupStep::SetIds)?;
+    // Leaving uid 0 made the process undumpable, which would make /proc/self another user's (proc(5)).
+    sys::prctl(libc::PR_SET_DUMPABLE, 1).of(SetupStep::SetIds)?;
+    sys::set_umask(0o022);
+    sys::change_directory(c"/workspace").of(SetupStep::EnterWorkspace)?;
+    write_files(&program)?;
+    // SAFETY: the files have been written, and nothing but `Program::files`, which is not called again,
+    // would look at their bytes.
+    unsafe { sys::unmap_pages(file_bytes) };
+    sys::set_capabilities(0).of(SetupStep::DropCapabilities)?;
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).of(SetupStep::NoNewPrivileges)?;
+    install_filters(&spawn.filters)?;
+    let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
+    socket::send(spawn.job_socket, running.encode(), None).of(SetupStep::CloseDescriptors)?;
+    sys::close_from(FIRST_OTHER_FD, 0).of(SetupStep::CloseDescriptors)?;
+    Ok(program)
+}
+
+/// Executes the program's first argument with its environment. Does not return.
+pub(crate) fn execute(program: &Program<'_>) -> ! {
+    /// As a shell has it for a command that cannot be executed.
+    const CANNOT_EXECUTE: libc::c_int = 126;
+    const MESSAGE: &[u8] = b"soulbox: cannot execute the program's interpreter\n";
+    if let Ok((argv, envp)) = pointers(program)
+        && let Some(path) = argv.first().filter(|path| !path.is_null())
+    {
+        // SAFETY: `pointers` ends both with null, after pointers to the program's NUL-terminated strings.
+        unsafe { sys::execute(*path, argv, envp) };
+    }
+    let _ = sys::write(2, MESSAGE);
+    sys::exit_group(CANNOT_EXECUTE)
+}
+
+fn pointers(program: &Program<'_>) -> sys::Result<(&'static [*const u8], &'static [*const u8])> {
+    let argc = program.arg_count();
+    let table = sys::map_pointers(argc + program.variable_count() + 2)?;
+    let (argv, envp) = table.split_at_mut(argc + 1);
+    let mut strings = program.strings().split_inclusive(|byte| *byte == 0).map(<[u8]>::as_ptr);
+    // Each table keeps its last place, a null pointer, as the mapping came.
+    for table in [&mut argv[..argc], &mut envp[..program.variable_count()]] {
+        for (pointer, string) in table.iter_mut().zip(&mut strings) {
+            *pointer = string;
+        }
+    }
+    Ok((argv, envp))
+}
+
+fn receive_job(job_socket: Fd) -> Result<(Job, [Fd; 3], Fd), SetupError> {
+    let bad = || Err(Errno(libc::EBADMSG));
+    let received = match socket::receive(job_socket).of(SetupStep::ReceiveJob)? {
+        // The daemon has no job for this sandbox: it is not wanted any more.
+        None => sys::exit_group(0),
+        Some(packet) => match (Job::decode(&packet.frame), packet.fds()) {
+            (Ok(job), [stdin, stdout, stderr, program]) => Ok((job, [*stdin, *stdout, *stderr], *program)),
+            _ => bad(),
+        },
+    };
+    received.of(SetupStep::ReceiveJob)
+}
+
+/// Maps the program; the second value is the part of the mapping that has the files.
+fn map_program(fd: Fd, len: u64) -> Result<(Program<'static>, &'static [u8]), SetupError> {
+    let len = usize::try_from(len).map_err(|_| Errno(libc::EOVERFLOW)).of(SetupStep::ReadProgram)?;
+    let bytes = sys::map_file(fd, len).of(SetupStep::ReadProgram)?;
+    let program = Program::parse(bytes).map_err(|_| Errno(libc::EBADMSG)).of(SetupStep::ReadProgram)?;
+    let strings_end = program.strings().as_ptr_range().end as usize - bytes.as_ptr() as usize;
+    Ok((program, &bytes[strings_end..]))
+}
+
+fn resize_scratch(disk_bytes: u64) -> Result<(), SetupError> {
+    let mut options = Text::new();
+    options.push(b"size=").and_then(|()| options.push_number(disk_bytes)).of(SetupStep::ResizeScratch)?;
+    let flags = libc::MS_REMOUNT | SCRATCH_FLAGS;
+    sys::mount(c"scratch", c"/tmp", c"tmpfs", flags, options.as_c_str()).of(SetupStep::ResizeScratch)
+}
+
+fn install_streams(streams: [Fd; 3]) -> Result<(), SetupError> {
+    for (target, fd) in (0..).zip(streams) {
+        sys::dup_to(fd, target).of_item(SetupStep::StandardStreams, target as usize)?;
+    }
+    Ok(())
+}
+
+fn set_rlimits(job: &Job) -> Result<(), SetupError> {
+    const UNLIMITED: u64 = u64::MAX;
+    let limits = [
+        // No core files: they would hold the memory of others' interpreters.
+        (libc::RLIMIT_CORE, 0, 0),
+        (libc::RLIMIT_NOFILE, job.open_files, job.open_files),
+        // Sparse files cost no space, and are bounded here.
+        (libc::RLIMIT_FSIZE, job.disk_bytes, job.disk_bytes),
+        (libc::RLIMIT_STACK, job.stack_bytes, UNLIMITED),
+        // Message queues and locked memory are charged to the kernel's user, not to the cgroup.
+        (libc::RLIMIT_MSGQUEUE, 0, 0),
+        (libc::RLIMIT_MEMLOCK, 64 << 10, 64 << 10),
+    ];
+    for (index, (resource, soft, hard)) in limits.into_iter().enumerate() {
+        sys::set_rlimit(resource as libc::c_int, soft, hard).of_item(SetupStep::SetRlimit, index)?;
+    }
+    Ok(())
+}
+
+/// Writes the program's files below the working directory, as the sandbox's user. The tmpfs is new, so that
+/// no path leads through a link; a path that occurs twice is refused by `O_EXCL`.
+fn write_files(program: &Program<'_>) -> Result<(), SetupError> {
+    for (index, file) in program.files().enumerate() {
+        file.map_err(|_| Errno(libc::EBADMSG))
+            .and_then(|file| write_file(file.path, file.content))
+            .of_item(SetupStep::WriteFile, index)?;
+    }
+    Ok(())
+}
+
+fn write_file(path: &CStr, mut content: &[u8]) -> sys::Result<()> {
+    make_parents(path)?;
+    let fd = sys::open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o644)?;
+    while !content.is_empty() {
+        let written = sys::write(fd, content)?;
+        content = &content[written..];
+    }
+    sys::close(fd);
+    Ok(())
+}
+
+fn make_parents(path: &CStr) -> sys::Result<()> {
+    let bytes = path.to_bytes();
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+        let mut parent = Text::new();
+        parent.push(&bytes[..at])?;
+        match sys::mkdir(parent.as_c_str(), 0o755) {
+            Ok(()) | Err(Errno(libc::EEXIST)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+fn install_filters(filters: &Filters) -> Result<(), SetupError> {
+    for (index, filter) in filters.iter().enumerate() {
+        sys::install_filter(filter).of_item(SetupStep::InstallSeccomp, index)?;
+    }
+    Ok(())
+}
+
+/// A short string on the stack, always ended by NUL.
+struct Text {
+    bytes: [u8; PATH_CAPACITY],
+    len: usize,
+}
+
+impl Text {
+    fn new() -> Self {
+        Text { bytes: [0; PATH_CAPACITY], len: 0 }
+    }
+
+    fn push(&mut self, text: &[u8]) -> sys::Result<()> {
+        // One byte stays for the NUL.
+        let end = self.len + text.len();
+        if end >= PATH_CAPACITY {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        self.bytes[self.len..end].copy_from_slice(text);
+        self.len = end;
+        Ok(())
+    }
+
+    fn push_number(&mut self, number: u64) -> sys::Result<()> {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return self.push(&digits[at..]);
+            }
+        }
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: u64) -> Text {
+        let mut text = Text::new();
+        text.push(b"size=").unwrap();
+        text.push_number(number).unwrap();
+        text
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        assert_eq!(text(0).as_c_str(), c"size=0");
+        assert_eq!(text(67_108_864).as_c_str(), c"size=67108864");
+        assert_eq!(text(u64::MAX).as_c_str(), c"size=18446744073709551615");
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_refused_whole() {
+        let mut text = Text::new();
+        assert_eq!(text.push(&[b'a'; PATH_CAPACITY]), Err(Errno(libc::ENAMETOOLONG)));
+        assert_eq!(text.as_c_str(), c"");
+        assert_eq!(text.push(&[b'a'; PATH_CAPACITY - 1]), Ok(()));
+        assert_eq!(text.as_c_str().count_bytes(), PATH_CAPACITY - 1);
+    }
+}

@@ -1,0 +1,146 @@
+//! pid 1 of a sandbox: makes its surroundings, clones its main process, and waits for the end.
+//!
+//! Owns the cgroup, the mounts, the host name and the loopback interface of the sandbox, and tells the
+//! daemon how the main process ended. It never reads a job and never runs untrusted code.
+
+use core::ffi::CStr;
+
+use soulbox_protocol::{CONTROL_FD, Program, SandboxMessage, SetupError, SetupStep};
+
+use crate::main_process;
+use crate::serve::Filters;
+use crate::socket;
+use crate::steps::OfStep;
+use crate::sys::{self, Cloned, Ended, Errno, Fd};
+
+/// What the daemon has said of the sandbox before there is a job.
+pub(crate) struct Spawn<'a> {
+    /// User and group id that the program runs as.
+    pub(crate) id: u32,
+    /// The sandbox's end of the job socket.
+    pub(crate) job_socket: Fd,
+    /// The `cgroup.procs` files of the leaf cgroup, opened by the daemon.
+    pub(crate) cgroup_procs: &'a [Fd],
+    /// Where the interpreter's libc keeps its thread's id.
+    pub(crate) tid_slot: *mut libc::c_int,
+    /// The seccomp filters to install.
+    pub(crate) filters: Filters,
+}
+
+/// Where the scratch tmpfs is mounted first; its directory for `/tmp` then covers it.
+const SCRATCH: &CStr = c"/tmp";
+
+/// The directories of the scratch tmpfs and where programs see them. `/tmp` is last, since it hides the
+/// others at their first place.
+const SCRATCH_DIRECTORIES: [(&CStr, &CStr); 3] =
+    [(c"/tmp/workspace", c"/workspace"), (c"/tmp/shm", c"/dev/shm"), (c"/tmp/tmp", c"/tmp")];
+
+const SCRATCH_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
+const PROC_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+
+/// Signals that end other processes reach them through `CAP_KILL`; pid 1 keeps no other capability.
+const CAP_KILL: u64 = 1 << 5;
+
+/// Lives the life of pid 1. Returns in the main process only, with the program it shall run.
+pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Program<'static> {
+    let main = surroundings(spawn).and_then(|()| clone_main(spawn));
+    match main {
+        Ok(Cloned::Child) => main_process::prepare(spawn, after_fork)
+            .unwrap_or_else(|error| fail(spawn.job_socket, error)),
+        Ok(Cloned::Parent) => supervise(spawn.job_socket),
+        Err(error) => fail(spawn.job_socket, error),
+    }
+}
+
+/// Tells the daemon why there will be no sandbox, and ends the process.
+pub(crate) fn fail(job_socket: Fd, error: SetupError) -> ! {
+    // When the daemon is gone there is nobody to tell.
+    let _ = socket::send(job_socket, SandboxMessage::SetupFailed(error).encode(), None);
+    sys::exit_group(1)
+}
+
+fn surroundings(spawn: &Spawn<'_>) -> Result<(), SetupError> {
+    sys::close(CONTROL_FD);
+    join_cgroup(spawn.cgroup_procs)?;
+    sys::unshare(libc::CLONE_NEWCGROUP).of(SetupStep::UnshareCgroupNamespace)?;
+    make_mounts_private()?;
+    mount_proc()?;
+    mount_scratch(spawn.id)?;
+    sys::set_hostname(b"sandbox").of(SetupStep::SetHostname)?;
+    sys::interface_up(b"lo").of(SetupStep::LoopbackUp)
+}
+
+/// Moves this process into the leaf, so that all it makes from here on counts there. The daemon opened the
+/// files, and the kernel checks the rights of the opener (cgroup v2 documentation, "Delegation
+/// Containment"), so that a process of the container needs none of its own.
+fn join_cgroup(cgroup_procs: &[Fd]) -> Result<(), SetupError> {
+    for (index, fd) in cgroup_procs.iter().enumerate() {
+        sys::write(*fd, b"0").of_item(SetupStep::JoinCgroup, index)?;
+        sys::close(*fd);
+    }
+    Ok(())
+}
+
+/// Keeps this namespace's mounts from reaching the zygote's, whatever its propagation is.
+fn make_mounts_private() -> Result<(), SetupError> {
+    sys::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"").of(SetupStep::MakeMountsPrivate)
+}
+
+/// `subset=pid` leaves of /proc what concerns processes: no /proc/sys, kcore, keys, sysrq-trigger or other
+/// file of the machine. `hidepid=invisible` hides pid 1, which is another user's.
+fn mount_proc() -> Result<(), SetupError> {
+    sys::mount(c"proc", c"/proc", c"proc", PROC_FLAGS, c"subset=pid,hidepid=invisible")
+        .of(SetupStep::MountProc)
+}
+
+/// One tmpfs holds all that the program may write, so that one size limits it. The job sets the size.
+fn mount_scratch(id: u32) -> Result<(), SetupError> {
+    sys::mount(c"scratch", SCRATCH, c"tmpfs", SCRATCH_FLAGS, c"size=1m,mode=755")
+        .of(SetupStep::MountScratch)?;
+    sys::set_umask(0);
+    for (index, (directory, target)) in SCRATCH_DIRECTORIES.into_iter().enumerate() {
+        let is_workspace = index == 0;
+        let mode = if is_workspace { 0o755 } else { 0o1777 };
+        sys::mkdir(directory, mode).of_item(SetupStep::BindScratch, index)?;
+        if is_workspace {
+            sys::chown(directory, id).of_item(SetupStep::BindScratch, index)?;
+        }
+        sys::mount(directory, target, c"", libc::MS_BIND, c"").of_item(SetupStep::BindScratch, index)?;
+    }
+    Ok(())
+}
+
+fn clone_main(spawn: &Spawn<'_>) -> Result<Cloned, SetupError> {
+    // The zygote ignores it; here it must be possible to wait for children.
+    sys::set_signal(libc::SIGCHLD, libc::SIG_DFL).of(SetupStep::CloneMain)?;
+    sys::clone3(0, None, spawn.tid_slot).of(SetupStep::CloneMain)
+}
+
+/// Waits for the main process, ends all others, and reports. The exit of pid 1 then takes the namespaces
+/// with it.
+fn supervise(job_socket: Fd) -> ! {
+    // Failure would leave pid 1 with more rights than it needs, none of which untrusted code can use.
+    let _ = sys::set_capabilities(CAP_KILL);
+    let main = wait_for_main();
+    let at_ns = sys::monotonic_ns();
+    // Nothing runs any more when the daemon is told, so that nothing can race with its look at the files.
+    let _ = sys::kill(-1, libc::SIGKILL);
+    while sys::wait_any().is_ok() {}
+    if let Ok(Ended { status, signaled, .. }) = main {
+        let workspace = sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0).ok();
+        let exited = SandboxMessage::Exited { status, signaled, at_ns };
+        let _ = socket::send(job_socket, exited.encode(), workspace);
+    }
+    sys::exit_group(0)
+}
+
+/// The main process is the first that pid 1 cloned, and so pid 2. Orphans are reaped on the way.
+fn wait_for_main() -> Result<Ended, Errno> {
+    const MAIN_PID: libc::c_int = 2;
+    loop {
+        let ended = sys::wait_any()?;
+        if ended.pid == MAIN_PID {
+            return Ok(ended);
+        }
+    }
+}

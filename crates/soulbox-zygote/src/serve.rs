@@ -1,0 +1,203 @@
+//! The zygote: waits for the daemon's word and clones a pid 1 for each sandbox.
+//!
+//! Owns the control socket inside the container. It holds nothing of any sandbox: the kernel reaps its
+//! children, and the daemon has their pidfds.
+
+use core::ffi::c_int;
+use core::ptr;
+
+use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, Program, ZygoteMessage};
+
+use crate::main_process;
+use crate::pid1::{self, Spawn};
+use crate::socket;
+use crate::sys::{self, Cloned, Errno, Fd};
+
+/// Namespaces that every sandbox has to itself. Its cgroup namespace follows once it is in its leaf cgroup,
+/// which then becomes the root that it sees; its user namespace is the container's.
+const NAMESPACES: u64 = (libc::CLONE_NEWPID
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS) as u64;
+
+/// The highest capability number that is tried; the kernel says EINVAL from the first unknown one.
+const LAST_CAPABILITY: u64 = 63;
+
+/// What an interpreter does around a fork, as `pthread_atfork(3)` has it. Each may be null.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Hooks {
+    /// In the zygote, before.
+    pub before_fork: Option<extern "C" fn()>,
+    /// In the zygote, after.
+    pub after_fork_parent: Option<extern "C" fn()>,
+    /// In the main process of the sandbox. Never called in its pid 1, which runs no interpreter.
+    pub after_fork_child: Option<extern "C" fn()>,
+}
+
+/// The program that this process has become the main process for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Sandboxed {
+    /// Arguments, then environment variables, each ended by NUL.
+    pub strings: *const u8,
+    /// Bytes of `strings`.
+    pub strings_len: usize,
+    /// How many of the strings are arguments.
+    pub args: u32,
+    /// How many of the strings are environment variables.
+    pub variables: u32,
+}
+
+/// The seccomp filters of every sandbox, in the order in which they are installed.
+#[derive(Clone, Copy)]
+pub(crate) struct Filters {
+    instructions: &'static [libc::sock_filter],
+    lens: [u16; MAX_FILTERS],
+}
+
+impl Filters {
+    fn map(fd: Fd, lens: [u16; MAX_FILTERS]) -> sys::Result<Self> {
+        let count = lens.into_iter().map(usize::from).sum::<usize>();
+        let bytes = sys::map_file(fd, count * size_of::<libc::sock_filter>())?;
+        // SAFETY: the mapping has `count` structures of plain numbers, page-aligned, and stays for good.
+        let instructions = unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), count) };
+        Ok(Filters { instructions, lens })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static [libc::sock_filter]> + use<> {
+        let mut rest = self.instructions;
+        self.lens.into_iter().filter(|len| *len > 0).map(move |len| {
+            let (filter, after) = rest.split_at(usize::from(len).min(rest.len()));
+            rest = after;
+            filter
+        })
+    }
+}
+
+/// Serves the daemon until it closes the control socket. Returns 0 only in the main process of a sandbox,
+/// which is complete then: the caller runs the program described in `sandboxed` and nothing else. In the
+/// zygote it returns a negative `errno` when it has to end, `-EPIPE` when the daemon has closed the socket.
+///
+/// The process must have one thread, and must not use the control socket (descriptor 3) otherwise.
+///
+/// # Safety
+/// `hooks` points to a [`Hooks`], `sandboxed` to memory for a [`Sandboxed`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
+    // SAFETY: by this function's contract.
+    let hooks = unsafe { &*hooks };
+    match serve(hooks) {
+        Ok(program) => {
+            let description = Sandboxed {
+                strings: program.strings().as_ptr(),
+                strings_len: program.strings().len(),
+                args: program.arg_count() as u32,
+                variables: program.variable_count() as u32,
+            };
+            // SAFETY: by this function's contract.
+            unsafe { ptr::write(sandboxed, description) };
+            0
+        }
+        Err(Errno(errno)) => -errno,
+    }
+}
+
+/// Serves as [`soulbox_serve`], and executes the program's first argument with execve(2) in the sandbox.
+/// Returns only in the zygote, the negative `errno` for which it has to end.
+pub fn soulbox_execute() -> c_int {
+    let hooks = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
+    match serve(&hooks) {
+        Ok(program) => main_process::execute(&program),
+        Err(Errno(errno)) => -errno,
+    }
+}
+
+fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
+    drop_inheritable_privileges();
+    make_mount_points()?;
+    // Ended children leave no zombies: their end is read from the pidfd, which the daemon has.
+    sys::set_signal(libc::SIGCHLD, libc::SIG_IGN)?;
+    let tid_slot = sys::tid_slot();
+    let filters = receive_filters()?;
+    socket::send(CONTROL_FD, ZygoteMessage::Ready.encode(), None)?;
+    loop {
+        let packet = socket::receive(CONTROL_FD)?.ok_or(Errno(libc::EPIPE))?;
+        let message = HostMessage::decode(&packet.frame).map_err(|_| Errno(libc::EBADMSG))?;
+        let HostMessage::Spawn { seq, id, cgroup_fds } = message else {
+            return Err(Errno(libc::EBADMSG));
+        };
+        let (job_socket, cgroup_procs) = packet.fds().split_first().ok_or(Errno(libc::EBADMSG))?;
+        if cgroup_procs.len() != usize::from(cgroup_fds) {
+            return Err(Errno(libc::EBADMSG));
+        }
+
+        call(hooks.before_fork);
+        let mut pidfd = -1;
+        let cloned = sys::clone3(NAMESPACES, Some(&mut pidfd), tid_slot);
+        if let Ok(Cloned::Child) = cloned {
+            let spawn = Spawn { id, job_socket: *job_socket, cgroup_procs, tid_slot, filters };
+            return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
+        }
+        call(hooks.after_fork_parent);
+
+        for fd in packet.fds() {
+            sys::close(*fd);
+        }
+        match cloned {
+            Ok(_) => {
+                let answer = ZygoteMessage::Spawned { seq, errno: 0 };
+                let sent = socket::send(CONTROL_FD, answer.encode(), Some(pidfd));
+                sys::close(pidfd);
+                sent?;
+            }
+            Err(Errno(errno)) => {
+                let answer = ZygoteMessage::Spawned { seq, errno };
+                socket::send(CONTROL_FD, answer.encode(), None)?;
+            }
+        }
+    }
+}
+
+fn receive_filters() -> sys::Result<Filters> {
+    let packet = socket::receive(CONTROL_FD)?.ok_or(Errno(libc::EPIPE))?;
+    match (HostMessage::decode(&packet.frame), packet.fds()) {
+        (Ok(HostMessage::Init { filter_lens }), [fd]) => {
+            let filters = Filters::map(*fd, filter_lens);
+            sys::close(*fd);
+            filters
+        }
+        _ => Err(Errno(libc::EBADMSG)),
+    }
+}
+
+/// Empties the sets that only matter to programs executed later, once for all sandboxes, since children
+/// inherit them: the bounding set, and with it what a file's capabilities could ever give.
+fn drop_inheritable_privileges() {
+    for capability in 0..=LAST_CAPABILITY {
+        if sys::prctl(libc::PR_CAPBSET_DROP, capability).is_err() {
+            break;
+        }
+    }
+}
+
+/// Makes what sandboxes mount over and a container's root file system cannot have: `/dev` is the container's
+/// own tmpfs.
+fn make_mount_points() -> sys::Result<()> {
+    match sys::mkdir(c"/dev/shm", 0o755) {
+        Ok(()) | Err(Errno(libc::EEXIST)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn call(hook: Option<extern "C" fn()>) {
+    if let Some(hook) = hook {
+        hook();
+    }
+}
+
+/// Ends the process, for a program that has no libc to do it.
+pub fn exit(status: c_int) -> ! {
+    sys::exit_group(status)
+}

@@ -1,0 +1,98 @@
+//! One packet with descriptors over a `SOCK_SEQPACKET` socket, as unix(7) and cmsg(3) lay it out.
+
+use core::mem::size_of;
+use core::ptr;
+
+use soulbox_protocol::{FRAME_LEN, Frame};
+
+use crate::sys::{self, Errno, Fd, Result};
+
+/// Most descriptors that one packet brings here: a job socket and the files of four cgroup hierarchies.
+pub(crate) const MAX_FDS: usize = 5;
+
+/// A control message that holds descriptors: a `cmsghdr`, which has the alignment of `usize`, and data.
+#[repr(C)]
+struct Rights {
+    header: libc::cmsghdr,
+    fds: [Fd; MAX_FDS],
+    _tail: Fd,
+}
+
+const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
+
+/// A packet as received.
+pub(crate) struct Packet {
+    pub(crate) frame: Frame,
+    fds: [Fd; MAX_FDS],
+    fd_count: usize,
+}
+
+impl Packet {
+    pub(crate) fn fds(&self) -> &[Fd] {
+        &self.fds[..self.fd_count]
+    }
+}
+
+fn empty_rights(level: libc::c_int, kind: libc::c_int, len: usize) -> Rights {
+    Rights {
+        header: libc::cmsghdr { cmsg_len: len, cmsg_level: level, cmsg_type: kind },
+        fds: [-1; MAX_FDS],
+        _tail: -1,
+    }
+}
+
+fn message_header(vector: &mut libc::iovec, rights: &mut Rights, control_len: usize) -> libc::msghdr {
+    // SAFETY: all-zero is a valid `msghdr`: no name, no buffers.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = ptr::from_mut(vector);
+    message.msg_iovlen = 1;
+    if control_len > 0 {
+        message.msg_control = ptr::from_mut(rights).cast();
+        message.msg_controllen = control_len;
+    }
+    message
+}
+
+/// Sends a frame, with a descriptor where one is given.
+pub(crate) fn send(socket: Fd, mut frame: Frame, fd: Option<Fd>) -> Result<()> {
+    let mut vector = libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: FRAME_LEN };
+    let mut rights = empty_rights(libc::SOL_SOCKET, libc::SCM_RIGHTS, HEADER_LEN + size_of::<Fd>());
+    let mut control_len = 0;
+    if let Some(fd) = fd {
+        rights.fds[0] = fd;
+        // CMSG_SPACE of one descriptor: header and data, each rounded up to a `usize`.
+        control_len = HEADER_LEN + size_of::<Fd>().next_multiple_of(size_of::<usize>());
+    }
+    sys::send_message(socket, &message_header(&mut vector, &mut rights, control_len))
+}
+
+/// Receives a frame and its descriptors. `None` when the other end is closed.
+///
+/// # Errors
+/// `EBADMSG` for a packet that is no frame or lost a part, else what recvmsg(2) says.
+pub(crate) fn receive(socket: Fd) -> Result<Option<Packet>> {
+    let mut frame: Frame = [0; FRAME_LEN];
+    let mut vector = libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: FRAME_LEN };
+    let mut rights = empty_rights(0, 0, 0);
+    let mut message = message_header(&mut vector, &mut rights, size_of::<Rights>());
+    let len = sys::receive_message(socket, &mut message)?;
+    if len == 0 {
+        return Ok(None);
+    }
+    let (flags, control_len) = (message.msg_flags, message.msg_controllen);
+    if len != FRAME_LEN || flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
+        return Err(Errno(libc::EBADMSG));
+    }
+    let mut fd_count = 0;
+    if control_len > 0 {
+        let header = &rights.header;
+        if header.cmsg_level != libc::SOL_SOCKET || header.cmsg_type != libc::SCM_RIGHTS {
+            return Err(Errno(libc::EBADMSG));
+        }
+        fd_count = header.cmsg_len.saturating_sub(HEADER_LEN) / size_of::<Fd>();
+        if fd_count > MAX_FDS {
+            return Err(Errno(libc::EBADMSG));
+        }
+    }
+    Ok(Some(Packet { frame, fds: rights.fds, fd_count }))
+}

@@ -1,0 +1,350 @@
+//! System calls without a libc: one small function for each, with its types and its manual's name.
+//!
+//! Owns all `unsafe` around system calls; it knows nothing of sandboxes.
+
+use core::ffi::CStr;
+use core::mem::size_of;
+use core::ptr;
+
+use libc::c_int;
+use syscalls::{Sysno, raw_syscall, syscall};
+
+/// An `errno`, as in errno(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) i32);
+
+pub(crate) type Result<T> = core::result::Result<T, Errno>;
+
+/// A raw descriptor. Ownership is not tracked: after a fork every table is a copy, and each process of a
+/// sandbox closes what it does not keep by close_range(2).
+pub(crate) type Fd = c_int;
+
+/// Makes a system call and turns its result into one of ours.
+macro_rules! call {
+    ($nr:ident $(, $arg:expr)*) => {
+        syscall!(Sysno::$nr $(, $arg)*).map_err(|errno| Errno(errno.into_raw()))
+    };
+}
+
+/// What a process is after a clone.
+pub(crate) enum Cloned {
+    Parent,
+    Child,
+}
+
+/// clone3(2) as fork(2): a copy of the caller on the same stack. `tid_slot` is where the libc of the
+/// process keeps the id of its thread, so that the copy is a proper process of that libc.
+pub(crate) fn clone3(flags: u64, pidfd: Option<&mut Fd>, tid_slot: *mut c_int) -> Result<Cloned> {
+    // SAFETY: all-zero is a valid `clone_args` (clone(2)): no stack, no pidfd, no cgroup.
+    let mut args: libc::clone_args = unsafe { core::mem::zeroed() };
+    args.flags = flags;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if !tid_slot.is_null() {
+        args.flags |= (libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID) as u64;
+        args.child_tid = tid_slot as u64;
+    }
+    if let Some(pidfd) = pidfd {
+        args.flags |= libc::CLONE_PIDFD as u64;
+        args.pidfd = ptr::from_mut(pidfd) as u64;
+    }
+    // SAFETY: without CLONE_VM the child gets a copy of this memory, stack included, and returns here on
+    // it; the kernel writes only to the two places given, which live as long as the call.
+    match unsafe { call!(clone3, &raw const args, size_of::<libc::clone_args>()) }? {
+        0 => Ok(Cloned::Child),
+        _ => Ok(Cloned::Parent),
+    }
+}
+
+/// The libc's slot for the thread's id, from `PR_GET_TID_ADDRESS` of prctl(2); null where the kernel was
+/// built without it.
+pub(crate) fn tid_slot() -> *mut c_int {
+    let mut slot: *mut c_int = ptr::null_mut();
+    // SAFETY: the kernel writes one pointer to the place given.
+    match unsafe { call!(prctl, libc::PR_GET_TID_ADDRESS, &raw mut slot) } {
+        Ok(_) => slot,
+        Err(_) => ptr::null_mut(),
+    }
+}
+
+/// exit_group(2).
+pub(crate) fn exit_group(status: c_int) -> ! {
+    loop {
+        // SAFETY: takes no memory and does not return.
+        unsafe { raw_syscall!(Sysno::exit_group, status) };
+    }
+}
+
+/// Sets the action of a signal to `SIG_DFL` or `SIG_IGN` by rt_sigaction(2).
+pub(crate) fn set_signal(signal: c_int, action: libc::sighandler_t) -> Result<()> {
+    /// The kernel's `struct sigaction`, which is not libc's.
+    #[repr(C)]
+    struct KernelSigaction {
+        handler: usize,
+        flags: u64,
+        restorer: usize,
+        mask: u64,
+    }
+    let new = KernelSigaction { handler: action, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: the kernel reads one structure; neither action has code that would need a restorer.
+    unsafe { call!(rt_sigaction, signal, &raw const new, 0, size_of::<u64>()) }.map(drop)
+}
+
+/// kill(2).
+pub(crate) fn kill(pid: c_int, signal: c_int) -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(kill, pid, signal) }.map(drop)
+}
+
+/// How a child ended.
+pub(crate) struct Ended {
+    pub(crate) pid: c_int,
+    pub(crate) status: c_int,
+    pub(crate) signaled: bool,
+}
+
+/// waitid(2) for the end of any child.
+pub(crate) fn wait_any() -> Result<Ended> {
+    // SAFETY: all-zero is a valid `siginfo_t`, which is plain numbers.
+    let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
+    // SAFETY: the kernel writes one `siginfo_t`.
+    retry(|| unsafe { call!(waitid, libc::P_ALL, 0, &raw mut info, libc::WEXITED, 0) })?;
+    // SAFETY: waitid(2) fills the fields of SIGCHLD when it succeeds.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok(Ended { pid, status, signaled: info.si_code != libc::CLD_EXITED })
+}
+
+/// Repeats a call that a signal has interrupted.
+pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(Errno(libc::EINTR)) => {}
+            result => return result,
+        }
+    }
+}
+
+/// unshare(2).
+pub(crate) fn unshare(flags: c_int) -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(unshare, flags) }.map(drop)
+}
+
+/// mount(2). An empty string stands for an argument that the kind of mount ignores.
+pub(crate) fn mount(
+    source: &CStr,
+    target: &CStr,
+    fstype: &CStr,
+    flags: libc::c_ulong,
+    data: &CStr,
+) -> Result<()> {
+    // SAFETY: all four are NUL-terminated and live through the call.
+    unsafe { call!(mount, source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr()) }
+        .map(drop)
+}
+
+/// mkdirat(2).
+pub(crate) fn mkdir(path: &CStr, mode: libc::mode_t) -> Result<()> {
+    // SAFETY: the path is NUL-terminated and lives through the call.
+    unsafe { call!(mkdirat, libc::AT_FDCWD, path.as_ptr(), mode) }.map(drop)
+}
+
+/// fchownat(2), following no link.
+pub(crate) fn chown(path: &CStr, id: u32) -> Result<()> {
+    // SAFETY: the path is NUL-terminated and lives through the call.
+    unsafe { call!(fchownat, libc::AT_FDCWD, path.as_ptr(), id, id, libc::AT_SYMLINK_NOFOLLOW) }.map(drop)
+}
+
+/// openat(2), always with `O_CLOEXEC`.
+pub(crate) fn open(path: &CStr, flags: c_int, mode: libc::mode_t) -> Result<Fd> {
+    // SAFETY: the path is NUL-terminated and lives through the call.
+    unsafe { call!(openat, libc::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, mode) }.map(|fd| fd as Fd)
+}
+
+/// write(2), once.
+pub(crate) fn write(fd: Fd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the kernel reads the slice.
+    retry(|| unsafe { call!(write, fd, bytes.as_ptr(), bytes.len()) })
+}
+
+/// close(2).
+pub(crate) fn close(fd: Fd) {
+    // SAFETY: takes no memory. The result says nothing that could be acted on: the descriptor is gone.
+    let _ = unsafe { call!(close, fd) };
+}
+
+/// close_range(2) over all descriptors from `first`; with `CLOSE_RANGE_CLOEXEC` they close at execve(2).
+pub(crate) fn close_from(first: Fd, flags: u32) -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(close_range, first, u32::MAX, flags) }.map(drop)
+}
+
+/// dup3(2) without flags: the copy stays open over execve(2).
+pub(crate) fn dup_to(fd: Fd, target: Fd) -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(dup3, fd, target, 0) }.map(drop)
+}
+
+/// sethostname(2).
+pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
+    // SAFETY: the kernel reads the slice.
+    unsafe { call!(sethostname, name.as_ptr(), name.len()) }.map(drop)
+}
+
+/// Brings an interface up by the `SIOCGIFFLAGS` and `SIOCSIFFLAGS` requests of netdevice(7).
+pub(crate) fn interface_up(name: &[u8]) -> Result<()> {
+    // SAFETY: takes no memory.
+    let socket = unsafe { call!(socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }? as Fd;
+    // SAFETY: all-zero is a valid `ifreq`, which is plain bytes.
+    let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name) {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the kernel reads one `ifreq`.
+    let result = unsafe { call!(ioctl, socket, libc::SIOCSIFFLAGS, &raw const request) };
+    close(socket);
+    result.map(drop)
+}
+
+/// setsid(2).
+pub(crate) fn set_session() -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(setsid) }.map(drop)
+}
+
+/// umask(2).
+pub(crate) fn set_umask(mask: libc::mode_t) {
+    // SAFETY: takes no memory and cannot fail.
+    let _ = unsafe { call!(umask, mask) };
+}
+
+/// chdir(2).
+pub(crate) fn change_directory(path: &CStr) -> Result<()> {
+    // SAFETY: the path is NUL-terminated and lives through the call.
+    unsafe { call!(chdir, path.as_ptr()) }.map(drop)
+}
+
+/// prlimit(2) on the caller.
+pub(crate) fn set_rlimit(resource: c_int, soft: u64, hard: u64) -> Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the kernel reads one `rlimit64`.
+    unsafe { call!(prlimit64, 0, resource, &raw const limit, 0) }.map(drop)
+}
+
+/// setgroups(2) to none, setresgid(2) and setresuid(2) to `id`. Leaving uid 0 empties the permitted,
+/// effective and ambient capability sets (capabilities(7)).
+pub(crate) fn become_user(id: u32) -> Result<()> {
+    // SAFETY: with a size of 0 the list is not read.
+    unsafe { call!(setgroups, 0, 0) }?;
+    // SAFETY: takes no memory.
+    unsafe { call!(setresgid, id, id, id) }?;
+    // SAFETY: takes no memory.
+    unsafe { call!(setresuid, id, id, id) }.map(drop)
+}
+
+/// capset(2) on the caller: `kept` permitted and effective, nothing inheritable.
+pub(crate) fn set_capabilities(kept: u64) -> Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: c_int,
+    }
+    #[repr(C)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    let header = Header { version: VERSION_3, pid: 0 };
+    let half = |bits: u32| Data { effective: bits, permitted: bits, inheritable: 0 };
+    let data = [half(kept as u32), half((kept >> 32) as u32)];
+    // SAFETY: version 3 reads one header and two data structures.
+    unsafe { call!(capset, &raw const header, data.as_ptr()) }.map(drop)
+}
+
+/// prctl(2) for options that take one number.
+pub(crate) fn prctl(option: c_int, value: u64) -> Result<()> {
+    // SAFETY: used with options whose arguments are numbers, so that no memory is touched.
+    unsafe { call!(prctl, option, value, 0, 0, 0) }.map(drop)
+}
+
+/// seccomp(2) with `SECCOMP_SET_MODE_FILTER`.
+pub(crate) fn install_filter(program: &[libc::sock_filter]) -> Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| Errno(libc::EINVAL))?,
+        filter: program.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies the filter from user memory and never writes to it (seccomp(2)).
+    unsafe { call!(seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }.map(drop)
+}
+
+/// Maps `len` bytes of a file, private and read-only, by mmap(2). The mapping stays until the process ends.
+pub(crate) fn map_file(fd: Fd, len: usize) -> Result<&'static [u8]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: the kernel chooses a free range, so that no memory in use is changed.
+    let address = unsafe {
+        call!(mmap, 0, len, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_POPULATE, fd, 0)
+    }?;
+    // SAFETY: the mapping is `len` readable bytes and is not unmapped while the slice is in use. The file
+    // is a memory file that the daemon has sealed against writing and shrinking.
+    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, len) })
+}
+
+/// Unmaps the whole pages of `bytes`, the end of a mapping made by [`map_file`], by munmap(2).
+///
+/// # Safety
+/// Nobody may use `bytes` afterwards.
+pub(crate) unsafe fn unmap_pages(bytes: &[u8]) {
+    const PAGE: usize = 4096;
+    let start = (bytes.as_ptr() as usize).next_multiple_of(PAGE);
+    let end = bytes.as_ptr() as usize + bytes.len();
+    if start < end {
+        // SAFETY: by this function's contract; the range lies in one mapping. On failure it stays mapped.
+        let _ = unsafe { call!(munmap, start, end - start) };
+    }
+}
+
+/// An anonymous mapping of `len` bytes for the pointers that execve(2) wants.
+pub(crate) fn map_pointers(len: usize) -> Result<&'static mut [*const u8]> {
+    let bytes = len.max(1) * size_of::<*const u8>();
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: the kernel chooses a free range, so that no memory in use is changed.
+    let address = unsafe { call!(mmap, 0, bytes, libc::PROT_READ | libc::PROT_WRITE, flags, usize::MAX, 0) }?;
+    // SAFETY: the mapping is new, zero (null pointers), large enough, page-aligned, and never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut *const u8, len) })
+}
+
+/// execve(2). Returns only to tell why it failed.
+///
+/// # Safety
+/// Both slices end with a null pointer, and all pointers before it are NUL-terminated strings.
+pub(crate) unsafe fn execute(path: *const u8, argv: &[*const u8], envp: &[*const u8]) -> Errno {
+    // SAFETY: by this function's contract.
+    match unsafe { call!(execve, path, argv.as_ptr(), envp.as_ptr()) } {
+        Ok(_) => Errno(0),
+        Err(errno) => errno,
+    }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds, by clock_gettime(2).
+pub(crate) fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`. It cannot fail with this clock.
+    let _ = unsafe { call!(clock_gettime, libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// sendmsg(2) on a socket, without `SIGPIPE`.
+pub(crate) fn send_message(socket: Fd, message: &libc::msghdr) -> Result<()> {
+    // SAFETY: the caller's `msghdr` points to live buffers, which the kernel only reads.
+    retry(|| unsafe { call!(sendmsg, socket, ptr::from_ref(message), libc::MSG_NOSIGNAL) }).map(drop)
+}
+
+/// recvmsg(2) on a socket; received descriptors close at execve(2). Returns the bytes received.
+pub(crate) fn receive_message(socket: Fd, message: &mut libc::msghdr) -> Result<usize> {
+    // SAFETY: the caller's `msghdr` points to live buffers of the sizes it says, which the kernel fills.
+    retry(|| unsafe { call!(recvmsg, socket, ptr::from_mut(message), libc::MSG_CMSG_CLOEXEC) })
+}

@@ -1,0 +1,2 @@
+def mean(values):
+    return f"my own mean of {len(values)} values"

@@ -1,0 +1,5 @@
+"""A package beside main.py."""
+from .circle import Circle
+from .square import Square
+
+__all__ = ["Circle", "Square"]
