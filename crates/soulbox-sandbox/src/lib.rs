@@ -10,6 +10,7 @@
 
 mod cgroup;
 mod container;
+mod dispatch;
 mod embedded;
 mod host;
 mod instance;

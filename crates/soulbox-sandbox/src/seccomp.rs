@@ -1,11 +1,10 @@
 //! OCI seccomp profiles compiled to BPF by seccompiler.
 //!
 //! Owns the translation of `linux.seccomp` of a bundle (OCI runtime spec, "Seccomp") to filters; the code
-//! inside the container installs them. A seccompiler filter has one action for what matches and one for the
-//! rest, so a profile becomes a stack: one filter for each action that is not "allow", and last, since it
-//! refuses seccomp(2) itself, the allow-list with the default action. The kernel takes the strictest verdict
-//! of the stack, and of equals the one installed last (seccomp(2)); so what another filter refuses with an
-//! errno of its own is let through by the allow-list.
+//! inside the container installs them. seccompiler compiles the allow-list and its default action. Calls
+//! that another action refuses without looking at their arguments become part of the same filter
+//! ([`crate::dispatch`]); where arguments matter, each action has a filter of its own, installed before the
+//! allow-list, which refuses seccomp(2). The kernel takes the strictest verdict of all filters (seccomp(2)).
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -17,6 +16,8 @@ use seccompiler::{
 };
 use soulbox_protocol::MAX_FILTERS;
 use syscalls::Sysno;
+
+use crate::dispatch::as_search_tree;
 
 /// System calls with which a sandbox is finished after its filters are in force.
 const NEEDED: [Sysno; 4] = [Sysno::sendmsg, Sysno::close_range, Sysno::execve, Sysno::exit_group];
@@ -48,6 +49,9 @@ pub enum SeccompError {
     /// More actions than filters can be installed.
     #[error("seccomp profile has more than {MAX_FILTERS} different actions")]
     TooManyActions,
+    /// seccompiler's programs are not of the form that [`crate::dispatch`] knows.
+    #[error("seccompiler compiled the profile to a form that is not known here")]
+    Form,
     /// seccompiler refuses a rule.
     #[error("seccomp profile cannot be compiled")]
     Compile(#[from] seccompiler::BackendError),
@@ -67,22 +71,24 @@ impl Filters {
             return Err(SeccompError::Architecture);
         }
         let default_action = action(default_action, profile.default_errno_ret())?;
-        let (mut allowed, others) = group_by_action(profile.syscalls().as_deref().unwrap_or_default())?;
+        let (allowed, others) = group_by_action(profile.syscalls().as_deref().unwrap_or_default())?;
         for needed in NEEDED {
             if allowed.get(&i64::from(needed.id())).is_none_or(|rules| !rules.is_empty()) {
                 return Err(SeccompError::MissingNeeded(needed));
             }
         }
+        let mut refused = BTreeMap::new();
         let mut programs = Vec::new();
         for (verdict, rules) in others {
-            if matches!(verdict, SeccompAction::Errno(_)) {
-                for number in rules.iter().filter(|(_, conditions)| conditions.is_empty()).map(|(number, _)| number) {
-                    add(&mut allowed, *number, None);
-                }
+            let (whole, conditional): (Rules, Rules) = rules.into_iter().partition(|(_, rules)| rules.is_empty());
+            let value = u32::from(verdict.clone());
+            refused.extend(whole.keys().filter_map(|number| Some((u32::try_from(*number).ok()?, value))));
+            if !conditional.is_empty() {
+                programs.push(program(conditional, SeccompAction::Allow, verdict)?);
             }
-            programs.push(program(rules, SeccompAction::Allow, verdict)?);
         }
-        programs.push(program(allowed, default_action, SeccompAction::Allow)?);
+        let allow_list = program(allowed, default_action, SeccompAction::Allow)?;
+        programs.push(as_search_tree(&allow_list, &refused).ok_or(SeccompError::Form)?);
         if programs.len() > MAX_FILTERS {
             return Err(SeccompError::TooManyActions);
         }
@@ -209,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn each_action_beside_allow_has_a_filter_of_its_own() {
+    fn only_conditional_refusals_need_a_filter_of_their_own() {
         assert_eq!(compile("").unwrap().programs.len(), 1);
         let filters = compile(
             r#", {"names": ["reboot"], "action": "SCMP_ACT_KILL_PROCESS"},
@@ -217,7 +223,13 @@ mod tests {
                  {"names": ["swapon"], "action": "SCMP_ACT_KILL_PROCESS"}"#,
         )
         .unwrap();
-        assert_eq!(filters.programs.len(), 3);
+        assert_eq!(filters.programs.len(), 1);
+        let filters = compile(
+            r#", {"names": ["ioctl"], "action": "SCMP_ACT_KILL_PROCESS",
+                  "args": [{"index": 1, "value": 21522, "op": "SCMP_CMP_EQ"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(filters.programs.len(), 2);
         assert_eq!(filters.to_bytes().len(), 8 * filters.lens().iter().map(|len| usize::from(*len)).sum::<usize>());
     }
 
