@@ -12,15 +12,15 @@ use crate::recipe::{Recipe, Rootfs, Start};
 const CONFIG_FILE: &str = "config.json";
 const RECIPE_FILE: &str = "soulbox.toml";
 
-/// Namespaces that a zygote's container must have to itself.
-const REQUIRED_NAMESPACES: [LinuxNamespaceType; 7] = [
-    LinuxNamespaceType::User,
-    LinuxNamespaceType::Pid,
-    LinuxNamespaceType::Mount,
-    LinuxNamespaceType::Network,
-    LinuxNamespaceType::Ipc,
-    LinuxNamespaceType::Uts,
-    LinuxNamespaceType::Cgroup,
+/// Namespaces that a zygote's container must have to itself, with their names in `config.json`.
+const REQUIRED_NAMESPACES: [(LinuxNamespaceType, &str); 7] = [
+    (LinuxNamespaceType::User, "user"),
+    (LinuxNamespaceType::Pid, "pid"),
+    (LinuxNamespaceType::Mount, "mount"),
+    (LinuxNamespaceType::Network, "network"),
+    (LinuxNamespaceType::Ipc, "ipc"),
+    (LinuxNamespaceType::Uts, "uts"),
+    (LinuxNamespaceType::Cgroup, "cgroup"),
 ];
 
 /// A bundle that cannot be used as it is written.
@@ -124,7 +124,8 @@ impl Bundle {
             .filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())))
             .filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE))
             .collect();
-        let profile = |name: &str| SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents());
+        let profile =
+            |name: &str| SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents());
         Self::parse(name.clone(), recipe, config, runtime_files, profile)
     }
 
@@ -135,17 +136,14 @@ impl Bundle {
         runtime_files: BTreeMap<PathBuf, &'static [u8]>,
         profile: impl Fn(&str) -> Option<&'static [u8]>,
     ) -> Result<Self, BundleError> {
-        let recipe: Recipe = toml::from_str(recipe)
-            .map_err(|source| BundleError::Recipe { bundle: name.clone(), source })?;
+        let recipe: Recipe =
+            toml::from_str(recipe).map_err(|source| BundleError::Recipe { bundle: name.clone(), source })?;
         let spec: Spec = serde_json::from_str(config)
             .map_err(|source| BundleError::Config { bundle: name.clone(), source })?;
         check_isolation(&spec)
             .map_err(|requirement| BundleError::NotIsolated { bundle: name.clone(), requirement })?;
-        let seccomp_error = |source| BundleError::Seccomp {
-            bundle: name.clone(),
-            profile: recipe.seccomp.clone(),
-            source,
-        };
+        let seccomp_error =
+            |source| BundleError::Seccomp { bundle: name.clone(), profile: recipe.seccomp.clone(), source };
         let seccomp = profile(&recipe.seccomp).ok_or_else(|| seccomp_error(None))?;
         let seccomp = serde_json::from_slice(seccomp).map_err(|source| seccomp_error(Some(source)))?;
         Ok(Bundle { name, recipe, spec, seccomp, runtime_files })
@@ -194,12 +192,13 @@ impl Bundle {
     /// # Errors
     /// [`Unavailable`] when there is none.
     pub fn interpreter(&self) -> Result<&Path, Unavailable> {
-        let (Start::Fork { interpreters, install_hint, .. } | Start::Spawn { interpreters, install_hint, .. }) =
-            &self.recipe.start;
-        interpreters.iter().find(|path| path.exists()).map(PathBuf::as_path).ok_or_else(|| Unavailable {
-            interpreters: interpreters.clone(),
-            hint: install_hint.clone(),
-        })
+        let (Start::Fork { interpreters, install_hint, .. }
+        | Start::Spawn { interpreters, install_hint, .. }) = &self.recipe.start;
+        interpreters
+            .iter()
+            .find(|path| path.exists())
+            .map(PathBuf::as_path)
+            .ok_or_else(|| Unavailable { interpreters: interpreters.clone(), hint: install_hint.clone() })
     }
 
     /// The command of a program: in *spawn mode* what comes before its file, in *fork mode* nothing.
@@ -236,11 +235,11 @@ impl Bundle {
 /// What a configuration must say for its container to be a zygote's. The rest is the bundle's choice.
 fn check_isolation(spec: &Spec) -> Result<(), String> {
     let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    for required in REQUIRED_NAMESPACES {
-        let new = namespaces
-            .is_some_and(|all| all.iter().any(|ns| ns.typ() == required && ns.path().is_none()));
+    for (required, name) in REQUIRED_NAMESPACES {
+        let new =
+            namespaces.is_some_and(|all| all.iter().any(|ns| ns.typ() == required && ns.path().is_none()));
         if !new {
-            return Err(format!("a new {required} namespace"));
+            return Err(format!("a new {name} namespace"));
         }
     }
     if !spec.root().as_ref().is_some_and(|root| root.readonly().unwrap_or(false)) {
@@ -311,6 +310,8 @@ mod tests {
     fn an_unknown_seccomp_profile_is_refused() {
         let (recipe, config) = python();
         let recipe = recipe.replace("seccomp = \"python\"", "seccomp = \"none\"");
-        assert!(matches!(parse(&recipe, &config), Err(BundleError::Seccomp { profile, .. }) if profile == "none"));
+        assert!(
+            matches!(parse(&recipe, &config), Err(BundleError::Seccomp { profile, .. }) if profile == "none")
+        );
     }
 }

@@ -79,7 +79,11 @@ impl Bundle {
     ///
     /// # Errors
     /// [`MaterializeError`]; what was laid out by then stays for the caller to remove.
-    pub fn materialize(&self, target: &Path, settings: &ContainerSettings<'_>) -> Result<(), MaterializeError> {
+    pub fn materialize(
+        &self,
+        target: &Path,
+        settings: &ContainerSettings<'_>,
+    ) -> Result<(), MaterializeError> {
         let (root, runtime) = (target.join("rootfs"), target.join("runtime"));
         for directory in [target, &root, &runtime] {
             fs::create_dir_all(directory).map_err(MaterializeError::io("create", directory))?;
@@ -108,7 +112,11 @@ impl Bundle {
         spec.save(target.join("config.json")).map_err(MaterializeError::Spec)
     }
 
-    fn write_runtime(&self, runtime: &Path, settings: &ContainerSettings<'_>) -> Result<(), MaterializeError> {
+    fn write_runtime(
+        &self,
+        runtime: &Path,
+        settings: &ContainerSettings<'_>,
+    ) -> Result<(), MaterializeError> {
         let own = [("libsoulbox.so", settings.shim), ("soulbox-init", settings.init)];
         let own = own.into_iter().map(|(name, content)| (Path::new(name), content));
         let files = self.runtime_files().iter().map(|(name, content)| (name.as_path(), *content));

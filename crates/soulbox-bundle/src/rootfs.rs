@@ -22,7 +22,10 @@ const EMPTY_DIRECTORIES: [&str; 7] = ["proc", "sys", "dev", "tmp", "run", "works
 
 /// Accounts and names that are the container's own.
 const GENERATED: [(&str, &str); 5] = [
-    ("passwd", "root:x:0:0:root:/:/bin/sh\nsandbox:x:1000:1000:sandbox:/workspace:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+    (
+        "passwd",
+        "root:x:0:0:root:/:/bin/sh\nsandbox:x:1000:1000:sandbox:/workspace:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    ),
     ("group", "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n"),
     ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"),
     ("hostname", "sandbox\n"),
@@ -144,7 +147,13 @@ mod tests {
             fs::create_dir_all(host.path().join(directory)).unwrap();
         }
         symlink("usr/bin", host.path().join("bin")).unwrap();
-        for file in ["etc/shadow", "etc/passwd", "etc/ssl/private/key", "etc/python3/debian_config", "etc/ld.so.cache"] {
+        for file in [
+            "etc/shadow",
+            "etc/passwd",
+            "etc/ssl/private/key",
+            "etc/python3/debian_config",
+            "etc/ld.so.cache",
+        ] {
             fs::write(host.path().join(file), "host").unwrap();
         }
         symlink("/usr/share/zoneinfo/Etc/UTC", host.path().join("etc/localtime")).unwrap();

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use soulbox_bundle::{Bundle, IdRange};
 use soulbox_sandbox::{
-    CgroupMode, Instance, InstanceError, RunReport, SeccompError, SpawnError, WORKSPACE, Workload, WorkloadFile,
+    CgroupMode, Instance, InstanceError, RunReport, SeccompError, SpawnError, WORKSPACE, Workload,
+    WorkloadFile, error_chain,
 };
 
 use crate::admission::{Admission, QueuePlace};
 use crate::execution::{ExecutionId, Outcome, StartKind, Status, Subject, Timing};
-use crate::keeper::{Keeper, chain};
+use crate::keeper::Keeper;
 use crate::limits::LimitPolicy;
 use crate::registry::{Registry, Ticket};
 use crate::request::{Argument, ExecutionRequest, Layout, RequestError, Variable};
@@ -164,7 +165,7 @@ impl Engine {
                 tokio::spawn(async move {
                     if let Err(error) = keeper.zygote().await {
                         let bundle = keeper.bundle().name();
-                        tracing::error!(bundle, error = %chain(&error), "no zygote can be started");
+                        tracing::error!(bundle, error = %error_chain(&error), "no zygote can be started");
                     }
                 })
             })
@@ -353,7 +354,7 @@ impl Job {
         let mut kind = StartKind::Zygote;
         for attempt in 1..=SPAWN_ATTEMPTS {
             let (zygote, this_kind) = keeper.zygote().await.map_err(|error| {
-                format!("the language's zygote could not be started: {}", chain(&error))
+                format!("the language's zygote could not be started: {}", error_chain(&error))
             })?;
             if this_kind == StartKind::Cold {
                 kind = StartKind::Cold;
@@ -362,12 +363,12 @@ impl Job {
             let sandbox = match zygote.spawn(&name, &limits.leaf()).await {
                 Ok(sandbox) => sandbox,
                 Err(SpawnError::ZygoteLost) => continue,
-                Err(error) => return Err(format!("no sandbox could be made: {}", chain(&error))),
+                Err(error) => return Err(format!("no sandbox could be made: {}", error_chain(&error))),
             };
             let report = sandbox.run(&workload, &limits.run(), ticket.cancellation()).await;
             return report
                 .map(|report| (report, kind))
-                .map_err(|error| format!("the sandbox could not be run: {}", chain(&error)));
+                .map_err(|error| format!("the sandbox could not be run: {}", error_chain(&error)));
         }
         Err("the language's zygote was lost again and again; it can be tried later".to_owned())
     }
@@ -376,18 +377,21 @@ impl Job {
         let bundle = self.keeper.bundle();
         let prefix = bundle.program_prefix().map_err(|reason| reason.to_string())?;
         let entrypoint = format!("{WORKSPACE}/{}", self.layout.entrypoint.as_str());
-        let c_string = |text: String| CString::new(text).map_err(|_| "the bundle has a NUL in a string".to_owned());
+        let c_string =
+            |text: String| CString::new(text).map_err(|_| "the bundle has a NUL in a string".to_owned());
         let mut args = prefix.into_iter().chain([entrypoint]).map(c_string).collect::<Result<Vec<_>, _>>()?;
         args.extend(self.request.args.iter().map(Argument::as_c_string).cloned());
         let own = |name: &str| self.request.env.iter().any(|variable| variable.name() == name);
         let defaults = bundle.environment().iter().filter(|(name, _)| !own(name));
-        let mut env =
-            defaults.map(|(name, value)| c_string(format!("{name}={value}"))).collect::<Result<Vec<_>, _>>()?;
+        let mut env = defaults
+            .map(|(name, value)| c_string(format!("{name}={value}")))
+            .collect::<Result<Vec<_>, _>>()?;
         env.extend(self.request.env.iter().map(Variable::as_c_string).cloned());
         let files = self.layout.files.into_iter();
         let files =
             files.map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content }).collect();
-        Ok(Workload { args, env, files, stdin: self.request.stdin })
+        let output_files = self.request.output_files.into_glob_set();
+        Ok(Workload { args, env, files, stdin: self.request.stdin, output_files })
     }
 }
 
@@ -406,7 +410,8 @@ fn describe_metrics() {
 fn record_metrics(outcome: &Outcome) {
     let language = outcome.language.clone();
     let status = outcome.status.as_str();
-    metrics::counter!("soulbox_executions_total", "language" => language.clone(), "status" => status).increment(1);
+    metrics::counter!("soulbox_executions_total", "language" => language.clone(), "status" => status)
+        .increment(1);
     let histogram = |name: &'static str, duration: Duration| {
         metrics::histogram!(name, "language" => language.clone()).record(duration.as_secs_f64());
     };

@@ -2,10 +2,11 @@
 //!
 //! Owns the translation of what a sandbox reports to a status and a sentence for a person.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use soulbox_sandbox::{Ended, RunReport, Stream};
+use soulbox_sandbox::{CollectedFile, Ended, RunReport, Stream};
 use ulid::Ulid;
 
 use crate::limits::{Limits, bytes};
@@ -21,6 +22,13 @@ impl ExecutionId {
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Looks the same up by its text.
+impl Borrow<str> for ExecutionId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -141,6 +149,8 @@ pub struct Outcome {
     pub usage: Usage,
     /// The limits that were in force.
     pub limits: Limits,
+    /// The output files that were asked for.
+    pub files: Vec<CollectedFile>,
     /// When it was submitted.
     pub created_at: SystemTime,
 }
@@ -172,6 +182,7 @@ impl Outcome {
             timing,
             usage: Usage::default(),
             limits: subject.limits,
+            files: Vec::new(),
             created_at: subject.created_at,
         }
     }
@@ -184,7 +195,9 @@ impl Outcome {
             Ended::Signaled(signal) => (None, Some(signal)),
             // Ended by the kernel's or our own SIGKILL; which limit it was is in the status.
             Ended::WallTime | Ended::CpuTime | Ended::OutOfMemory | Ended::OutputLimit(_) => (None, Some(9)),
-            Ended::Cancelled | Ended::ZygoteLost | Ended::SetupFailed(_) | Ended::SetupTimeout => (None, None),
+            Ended::Cancelled | Ended::ZygoteLost | Ended::SetupFailed(_) | Ended::SetupTimeout => {
+                (None, None)
+            }
         };
         Outcome {
             id: subject.id,
@@ -206,6 +219,7 @@ impl Outcome {
                 disk_written_bytes: report.disk_written_bytes,
             },
             limits: subject.limits,
+            files: report.collected.files,
             created_at: subject.created_at,
         }
     }
@@ -214,7 +228,15 @@ impl Outcome {
 fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
     let usage = &report.usage;
     let (status, detail) = match report.ended {
-        Ended::Exited(0) => return (Status::Succeeded, None),
+        Ended::Exited(0) => {
+            let left_out = report.collected.left_out;
+            let detail = (left_out > 0).then(|| {
+                format!(
+                    "{left_out} output files were left out: they were too many, too large or not readable"
+                )
+            });
+            return (Status::Succeeded, detail);
+        }
         Ended::Exited(code) => {
             let hint = exhausted(report, limits).map(|what| format!("; {what}")).unwrap_or_default();
             (Status::Failed, format!("the program exited with code {code}{hint}"))
@@ -223,10 +245,9 @@ fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
             let hint = exhausted(report, limits).map(|what| format!("; {what}")).unwrap_or_default();
             (Status::Killed, format!("the program was ended by signal {}{hint}", signal_name(signal)))
         }
-        Ended::WallTime => (
-            Status::TimedOut,
-            format!("wall time limit of {} reached", millis(limits.wall_time)),
-        ),
+        Ended::WallTime => {
+            (Status::TimedOut, format!("wall time limit of {} reached", millis(limits.wall_time)))
+        }
         Ended::CpuTime => (
             Status::TimedOut,
             format!("cpu time limit of {} reached; {} used", millis(limits.cpu_time), millis(usage.cpu_time)),
@@ -306,7 +327,7 @@ fn signal_name(signal: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use soulbox_sandbox::{LeafUsage, Output};
+    use soulbox_sandbox::{Collected, LeafUsage, Output};
 
     use super::*;
     use crate::limits::LimitPolicy;
@@ -319,6 +340,7 @@ mod tests {
             usage: LeafUsage { memory_peak_bytes: 67_000_000, ..LeafUsage::default() },
             disk_written_bytes: 0,
             disk_full: false,
+            collected: Collected::default(),
             start_time: Duration::ZERO,
             since_start: Duration::ZERO,
             run_time: Duration::ZERO,
@@ -332,7 +354,10 @@ mod tests {
     #[test]
     fn details_name_the_limit_its_value_and_what_was_reached() {
         let (status, text) = detail(Ended::OutOfMemory, |_| {});
-        assert_eq!((status, text.as_str()), (Status::OutOfMemory, "memory limit of 64.0 MiB reached; peak 63.9 MiB"));
+        assert_eq!(
+            (status, text.as_str()),
+            (Status::OutOfMemory, "memory limit of 64.0 MiB reached; peak 63.9 MiB")
+        );
         let (status, text) = detail(Ended::WallTime, |_| {});
         assert_eq!((status, text.as_str()), (Status::TimedOut, "wall time limit of 10000 ms reached"));
         let (_, text) = detail(Ended::Exited(1), |report| report.disk_full = true);

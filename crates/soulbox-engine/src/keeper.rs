@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use soulbox_bundle::{Bundle, ContainerSettings, IdRange, MaterializeError, Unavailable};
 use soulbox_sandbox::{
-    Filters, INIT, Instance, RUNTIME_DIR, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec,
+    Filters, INIT, Instance, RUNTIME_DIR, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec, error_chain,
 };
 use tokio::sync::Mutex;
 
@@ -48,7 +48,11 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(bundle: Arc<Bundle>, instance: Arc<Instance>, ids: IdRange) -> Result<Self, SeccompError> {
+    pub(crate) fn new(
+        bundle: Arc<Bundle>,
+        instance: Arc<Instance>,
+        ids: IdRange,
+    ) -> Result<Self, SeccompError> {
         Ok(Keeper {
             version: bundle.interpreter().ok().and_then(version),
             filters: Filters::compile(bundle.seccomp())?,
@@ -151,13 +155,14 @@ impl Keeper {
         tracing::warn!(bundle = self.bundle.name(), id = zygote.id(), "a zygote ended");
         tokio::time::sleep(RESTART_PAUSE).await;
         if let Err(error) = self.zygote().await {
-            tracing::error!(bundle = self.bundle.name(), error = %chain(&error), "no zygote can be started");
+            tracing::error!(bundle = self.bundle.name(), error = %error_chain(&error), "no zygote can be started");
         }
     }
 
     fn set_up(&self, up: bool) {
         self.up.store(up, Ordering::Release);
-        metrics::gauge!("soulbox_zygotes_up", "bundle" => self.bundle.name().to_owned()).set(f64::from(u8::from(up)));
+        metrics::gauge!("soulbox_zygotes_up", "bundle" => self.bundle.name().to_owned())
+            .set(f64::from(u8::from(up)));
     }
 
     /// Ends the zygote for good.
@@ -175,16 +180,4 @@ fn version(interpreter: &Path) -> Option<String> {
     let output = std::process::Command::new(interpreter).arg("--version").env_clear().output().ok()?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     Some(String::from_utf8_lossy(&text).lines().next()?.trim().to_owned())
-}
-
-/// An error with its causes, for a log line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

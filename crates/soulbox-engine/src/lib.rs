@@ -23,7 +23,8 @@ pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
 pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest};
 pub use registry::{Snapshot, Ticket};
 pub use request::{
-    Argument, ExecutionRequest, RequestError, SourceFile, Variable, WorkspacePath, WorkspacePathError,
+    Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Variable, WorkspacePath,
+    WorkspacePathError,
 };
 pub use soulbox_bundle::{Bundle, BundleError};
-pub use soulbox_sandbox::CgroupMode;
+pub use soulbox_sandbox::{CgroupMode, CollectedFile};

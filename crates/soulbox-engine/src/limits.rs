@@ -145,6 +145,25 @@ impl Default for LimitPolicy {
 }
 
 impl LimitPolicy {
+    /// Whether the defaults are within the bounds.
+    ///
+    /// # Errors
+    /// [`LimitError`] for the first that is not.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let millis = |duration: Duration| Some(duration.as_secs_f64() * 1e3);
+        let Limits { wall_time, cpu_time, memory_bytes, pids, output_bytes, disk_bytes, cpus } = self.default;
+        let request = LimitsRequest {
+            wall_time_ms: millis(wall_time),
+            cpu_time_ms: millis(cpu_time),
+            memory_bytes: Some(memory_bytes),
+            pids: Some(pids),
+            output_bytes: Some(output_bytes),
+            disk_bytes: Some(disk_bytes),
+            cpus: Some(cpus),
+        };
+        self.resolve(&request).map(drop)
+    }
+
     /// The limits in force for a request.
     ///
     /// # Errors
@@ -171,10 +190,28 @@ impl LimitPolicy {
         Ok(Limits {
             wall_time: time(WallTime, wall, default.wall_time, min.wall_time, maximum.wall_time)?,
             cpu_time: time(CpuTime, cpu, default.cpu_time, min.cpu_time, maximum.cpu_time)?,
-            memory_bytes: count(Memory, memory, default.memory_bytes, min.memory_bytes, maximum.memory_bytes)?,
+            memory_bytes: count(
+                Memory,
+                memory,
+                default.memory_bytes,
+                min.memory_bytes,
+                maximum.memory_bytes,
+            )?,
             pids: count(Pids, request.pids, default.pids, min.pids, maximum.pids)?,
-            output_bytes: count(Output, output, default.output_bytes, min.output_bytes, maximum.output_bytes)?,
-            disk_bytes: count(Disk, request.disk_bytes, default.disk_bytes, min.disk_bytes, maximum.disk_bytes)?,
+            output_bytes: count(
+                Output,
+                output,
+                default.output_bytes,
+                min.output_bytes,
+                maximum.output_bytes,
+            )?,
+            disk_bytes: count(
+                Disk,
+                request.disk_bytes,
+                default.disk_bytes,
+                min.disk_bytes,
+                maximum.disk_bytes,
+            )?,
             cpus,
         })
     }

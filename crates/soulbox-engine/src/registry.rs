@@ -133,8 +133,7 @@ impl Registry {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Ticket> {
-        let inner = self.inner();
-        inner.tickets.iter().find(|(known, _)| known.as_str() == id).map(|(_, ticket)| ticket.clone())
+        self.inner().tickets.get(id).cloned()
     }
 
     /// Those that wait or run.
@@ -145,7 +144,8 @@ impl Registry {
 
     /// Tells an outcome to all who wait for it, and forgets the oldest that are too many.
     pub(crate) fn end(&self, ticket: &Ticket, outcome: Outcome) {
-        let bytes = outcome.stdout.len() + outcome.stderr.len();
+        let files: usize = outcome.files.iter().map(|file| file.content.len()).sum();
+        let bytes = outcome.stdout.len() + outcome.stderr.len() + files;
         ticket.state.send_replace(State::Ended(Arc::new(outcome)));
         let mut inner = self.inner();
         inner.ended.push_back((ticket.id().clone(), bytes));
@@ -210,7 +210,10 @@ mod tests {
     async fn all_who_wait_are_told() {
         let registry = Registry::new(1, 100);
         let ticket = ticket(&registry);
-        let waiting = [tokio::spawn({ let t = ticket.clone(); async move { t.outcome().await } })];
+        let waiting = [tokio::spawn({
+            let t = ticket.clone();
+            async move { t.outcome().await }
+        })];
         end(&registry, &ticket, 3);
         for waiter in waiting {
             assert_eq!(waiter.await.unwrap().stdout.len(), 3);

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::ffi::{CString, NulError};
 
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
 use crate::limits::{LimitError, LimitsRequest};
 
 /// `NAME_MAX` (limits.h): what a directory entry can be called.
@@ -174,6 +176,36 @@ pub struct ExecutionRequest {
     pub env: Vec<Variable>,
     /// Its limits.
     pub limits: LimitsRequest,
+    /// The files to give back when it has ended.
+    pub output_files: OutputFiles,
+}
+
+/// Patterns of paths below the workspace. `*` stays within a directory, `**` does not.
+#[derive(Clone, Debug, Default)]
+pub struct OutputFiles(GlobSet);
+
+/// Patterns of one request.
+const MAX_PATTERNS: usize = 32;
+
+impl OutputFiles {
+    /// # Errors
+    /// [`RequestError::Pattern`] for the first that is none, [`RequestError::TooManyPatterns`].
+    pub fn parse(patterns: &[String]) -> Result<Self, RequestError> {
+        if patterns.len() > MAX_PATTERNS {
+            return Err(RequestError::TooManyPatterns(patterns.len()));
+        }
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            let error = |source| RequestError::Pattern { pattern: pattern.clone(), source };
+            set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(error)?);
+        }
+        let error = |source| RequestError::Pattern { pattern: patterns.join(", "), source };
+        set.build().map(OutputFiles).map_err(error)
+    }
+
+    pub(crate) fn into_glob_set(self) -> GlobSet {
+        self.0
+    }
 }
 
 /// A request that cannot be executed as it is written.
@@ -240,6 +272,17 @@ pub enum RequestError {
         /// `disk_bytes`.
         limit: u64,
     },
+    /// A pattern of output files is none.
+    #[error("output_files has {pattern:?}, which is no pattern")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Where it is wrong.
+        source: globset::Error,
+    },
+    /// More patterns than allowed.
+    #[error("output_files has {0} patterns; at most {MAX_PATTERNS} are allowed")]
+    TooManyPatterns(usize),
     /// A limit is out of its bounds.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -336,6 +379,7 @@ mod tests {
             stdin: Vec::new(),
             env: Vec::new(),
             limits: LimitsRequest::default(),
+            output_files: OutputFiles::default(),
         }
     }
 
@@ -345,7 +389,18 @@ mod tests {
 
     #[test]
     fn paths_that_leave_the_workspace_are_refused() {
-        for bad in ["", "/etc/passwd", "..", "a/../b", "a//b", "./a", "a/", "a\0b", &"a".repeat(256), &"a/".repeat(600)] {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "..",
+            "a/../b",
+            "a//b",
+            "./a",
+            "a/",
+            "a\0b",
+            &"a".repeat(256),
+            &"a/".repeat(600),
+        ] {
             assert!(WorkspacePath::parse(bad).is_err(), "{bad:?}");
         }
         for good in ["main.py", "a/b/c.txt", "...", "..a", "ü/日本.txt", "-rf"] {
@@ -375,7 +430,9 @@ mod tests {
     #[test]
     fn files_that_collide_are_refused() {
         assert!(matches!(lay_out(Some("pass"), &["main.py"], None), Err(RequestError::Collision(_))));
-        assert!(matches!(lay_out(Some("pass"), &["a/b", "a"], None), Err(RequestError::Collision(path)) if path == "a"));
+        assert!(
+            matches!(lay_out(Some("pass"), &["a/b", "a"], None), Err(RequestError::Collision(path)) if path == "a")
+        );
         assert!(lay_out(Some("pass"), &["a/b", "a/c", "ab"], None).is_ok());
     }
 
@@ -386,6 +443,16 @@ mod tests {
             lay_out(Some(&code), &[], None),
             Err(RequestError::FilesTooLarge { given: 1001, limit: 1000 })
         ));
+    }
+
+    #[test]
+    fn patterns_are_checked() {
+        let parse = |patterns: &[&str]| {
+            OutputFiles::parse(&patterns.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())
+        };
+        assert!(parse(&["*.png", "out/**/*.csv"]).is_ok());
+        assert!(matches!(parse(&["[a"]), Err(RequestError::Pattern { pattern, .. }) if pattern == "[a"));
+        assert!(matches!(parse(&["x"; 33]), Err(RequestError::TooManyPatterns(33))));
     }
 
     #[test]

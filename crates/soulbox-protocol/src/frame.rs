@@ -280,8 +280,7 @@ mod tests {
         for message in [ZygoteMessage::Ready, ZygoteMessage::Spawned { seq: 7, errno: 11 }] {
             assert_eq!(ZygoteMessage::decode(&message.encode()), Ok(message));
         }
-        let job =
-            Job { program_len: 1 << 33, disk_bytes: 64 << 20, open_files: 1024, stack_bytes: 8 << 20 };
+        let job = Job { program_len: 1 << 33, disk_bytes: 64 << 20, open_files: 1024, stack_bytes: 8 << 20 };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [
             SandboxMessage::SetupFailed(SetupError { step: SetupStep::Execute, index: 3, errno: 13 }),

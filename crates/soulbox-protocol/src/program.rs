@@ -237,7 +237,8 @@ mod tests {
     fn a_cut_program_is_refused_at_every_length() {
         let bytes = encode(&[c"main.py".into()], &[c"A=b".into()], &[(c"main.py".into(), b"pass".to_vec())]);
         for len in 0..bytes.len() {
-            let cut = Program::parse(&bytes[..len]).and_then(|program| program.files().try_for_each(|f| f.map(|_| ())));
+            let cut = Program::parse(&bytes[..len])
+                .and_then(|program| program.files().try_for_each(|f| f.map(|_| ())));
             assert!(cut.is_err(), "cut to {len} bytes");
         }
     }

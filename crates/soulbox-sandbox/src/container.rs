@@ -23,6 +23,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::error_chain::error_chain;
 use crate::sys;
 
 /// The hidden command of the `soulbox` program that runs [`helper_main`].
@@ -207,20 +208,5 @@ fn create(id: &str, bundle: &Path, root: &Path, log: &Path) -> Result<i32, Strin
         container.start()?;
         Ok(container.pid().map_or(0, |pid| pid.as_raw()))
     };
-    build().map_err(|error: libcontainer::error::LibcontainerError| describe(&error))
-}
-
-/// An error with all its causes.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
+    build().map_err(|error: libcontainer::error::LibcontainerError| error_chain(&error))
 }

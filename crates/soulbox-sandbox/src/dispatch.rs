@@ -83,7 +83,9 @@ fn evaluate(program: &BpfProgram, start: usize, number: u32) -> Option<Verdict> 
             RETURN => return Some(Verdict::Return(instruction.k)),
             LOAD_WORD => return Some(Verdict::Continue(at - 1)),
             JUMP => at += instruction.k as usize,
-            JUMP_EQUAL => at += usize::from(if number == instruction.k { instruction.jt } else { instruction.jf }),
+            JUMP_EQUAL => {
+                at += usize::from(if number == instruction.k { instruction.jt } else { instruction.jf })
+            }
             _ => return None,
         }
     }
@@ -157,7 +159,8 @@ fn jump(over: u32) -> sock_filter {
 #[cfg(test)]
 mod tests {
     use seccompiler::{
-        SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+        SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+        TargetArch,
     };
 
     use super::*;
@@ -198,10 +201,13 @@ mod tests {
         let rule = |conditions| SeccompRule::new(conditions).unwrap();
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = (0..400).step_by(3).map(|n| (n, vec![])).collect();
         rules.extend((100..160).map(|n| (n, vec![])));
-        rules.insert(41, vec![
-            rule(vec![condition(0, SeccompCmpOp::Eq, 1), condition(1, SeccompCmpOp::MaskedEq(0xf), 2)]),
-            rule(vec![condition(0, SeccompCmpOp::Eq, 2)]),
-        ]);
+        rules.insert(
+            41,
+            vec![
+                rule(vec![condition(0, SeccompCmpOp::Eq, 1), condition(1, SeccompCmpOp::MaskedEq(0xf), 2)]),
+                rule(vec![condition(0, SeccompCmpOp::Eq, 2)]),
+            ],
+        );
         rules.insert(16, vec![rule(vec![condition(1, SeccompCmpOp::Ne, 0x5412)])]);
         rules.insert(435, vec![rule(vec![condition(5, SeccompCmpOp::Ge, 7)])]);
         SeccompFilter::new(rules, SeccompAction::Errno(1), SeccompAction::Allow, TargetArch::x86_64)
@@ -217,7 +223,9 @@ mod tests {
         assert!(after.len() < before.len(), "{} of {}", after.len(), before.len());
         let beyond = [1023, 1024, 1025, 0x4000_0000, 0x4000_0000 | 41, u32::MAX];
         for number in (0..1100).chain(beyond) {
-            for args in [[0; 6], [1, 2, 0, 0, 0, 0], [1, 0x12, 0, 0, 0, 9], [2, 0x5412, 0, 0, 0, 7], [u64::MAX; 6]] {
+            for args in
+                [[0; 6], [1, 2, 0, 0, 0, 0], [1, 0x12, 0, 0, 0, 9], [2, 0x5412, 0, 0, 0, 7], [u64::MAX; 6]]
+            {
                 for arch in [X86_64, 0x4000_0003] {
                     let (expected, got) = (run(&before, arch, number, args), run(&after, arch, number, args));
                     assert_eq!(got, expected, "number {number}, arch {arch:#x}, args {args:?}");

@@ -3,7 +3,6 @@
 //! Owns the looking; it never changes anything and never judges.
 
 use std::fs;
-use std::path::Path;
 
 use crate::cgroup::{CgroupError, CgroupMode, Hierarchies};
 
@@ -20,28 +19,25 @@ pub struct HostFacts {
     pub cgroups: Result<CgroupMode, CgroupError>,
     /// The actions that the kernel's seccomp knows (`actions_avail`); empty without seccomp.
     pub seccomp_actions: Vec<String>,
-    /// Whether the kernel has time namespaces and with them everything that sandboxes need of clone3(2).
-    pub time_namespace: bool,
-}
-
-/// `uname -r`.
-pub fn kernel_release() -> String {
-    read_trimmed("/proc/sys/kernel/osrelease").unwrap_or_default()
 }
 
 impl HostFacts {
+    /// Whether this process is root.
+    pub fn is_root() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
     /// Looks.
     pub fn gather() -> Self {
         HostFacts {
-            kernel_release: kernel_release(),
-            root: nix::unistd::geteuid().is_root(),
+            kernel_release: read_trimmed("/proc/sys/kernel/osrelease").unwrap_or_default(),
+            root: Self::is_root(),
             max_user_namespaces: read_trimmed("/proc/sys/user/max_user_namespaces")
                 .and_then(|text| text.parse().ok()),
             cgroups: Hierarchies::detect().map(|hierarchies| hierarchies.mode()),
             seccomp_actions: read_trimmed("/proc/sys/kernel/seccomp/actions_avail")
                 .map(|text| text.split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),
-            time_namespace: Path::new("/proc/self/ns/time").exists(),
         }
     }
 }

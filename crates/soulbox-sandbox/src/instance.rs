@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -34,6 +35,9 @@ pub enum InstanceError {
         /// Why it failed.
         source: io::Error,
     },
+    /// Containers cannot see their files there.
+    #[error("{} is closed to other users, and containers run as others: open it with chmod o+x, or choose another place with --state-dir", .0.display())]
+    Closed(PathBuf),
     /// The cgroups cannot be used.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
@@ -61,6 +65,8 @@ impl Instance {
     pub fn claim(state_dir: &Path) -> Result<Self, InstanceError> {
         let instances = state_dir.join("instances");
         fs::create_dir_all(&instances).map_err(InstanceError::io("create", &instances))?;
+        let instances = fs::canonicalize(&instances).map_err(InstanceError::io("read", &instances))?;
+        check_open(&instances)?;
         let (directory, lock) = {
             // Whoever makes or cleans instances holds this lock, so that none is seen half-made.
             let _all = lock(&instances.join(LOCK_FILE))?;
@@ -109,6 +115,18 @@ impl Drop for Instance {
     }
 }
 
+/// The root of a container is an unprivileged user of the host, who has to reach its bundle.
+fn check_open(directory: &Path) -> Result<(), InstanceError> {
+    const SEARCH_BY_OTHERS: u32 = 0o001;
+    for ancestor in directory.ancestors() {
+        let metadata = fs::metadata(ancestor).map_err(InstanceError::io("read", ancestor))?;
+        if metadata.permissions().mode() & SEARCH_BY_OTHERS == 0 {
+            return Err(InstanceError::Closed(ancestor.to_owned()));
+        }
+    }
+    Ok(())
+}
+
 /// The process id alone would come again.
 fn new_name() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -139,4 +157,25 @@ fn clean_dead(instances: &Path) -> Result<(), InstanceError> {
         fs::remove_dir_all(&directory).map_err(InstanceError::io("remove", &directory))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_closed_to_others_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("below");
+        fs::create_dir(&below).unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(matches!(check_open(&below), Err(InstanceError::Closed(path)) if path == directory.path()));
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        check_open(&below).unwrap();
+    }
+
+    #[test]
+    fn names_do_not_come_again() {
+        assert_ne!(new_name(), new_name());
+    }
 }

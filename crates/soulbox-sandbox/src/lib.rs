@@ -9,9 +9,11 @@
 //! [`Sandbox::run`] runs one program and tells how it ended and what it used.
 
 mod cgroup;
+mod collect;
 mod container;
 mod dispatch;
 mod embedded;
+mod error_chain;
 mod host;
 mod instance;
 mod output;
@@ -22,9 +24,11 @@ mod sys;
 mod zygote;
 
 pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
+pub use collect::{Collected, CollectedFile};
 pub use container::{ContainerError, HELPER_COMMAND, helper_main};
 pub use embedded::{INIT, SHIM};
-pub use host::{HostFacts, kernel_release};
+pub use error_chain::error_chain;
+pub use host::HostFacts;
 pub use instance::{Instance, InstanceError};
 pub use output::Output;
 pub use sandbox::{Ended, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use globset::GlobSet;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use soulbox_protocol::{Job, ProgramEncoder, SandboxMessage, SetupError, TooLarge};
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::cgroup::{CgroupError, Leaf, LeafUsage};
+use crate::collect::{Collected, collect};
 use crate::output::{Output, OutputPipe};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
@@ -44,6 +46,8 @@ pub struct Workload {
     pub files: Vec<WorkloadFile>,
     /// All of its standard input.
     pub stdin: Vec<u8>,
+    /// The files to collect below `/workspace` when it has ended by itself.
+    pub output_files: GlobSet,
 }
 
 /// A file of a workload.
@@ -123,6 +127,8 @@ pub struct RunReport {
     pub disk_written_bytes: u64,
     /// Whether its tmpfs was full at the end.
     pub disk_full: bool,
+    /// The files that were asked for; none when it did not end by itself.
+    pub collected: Collected,
     /// From the hand-over of the job to the start of the program.
     pub start_time: Duration,
     /// From the start of the program until all of it was gone and known.
@@ -174,12 +180,7 @@ impl Drop for KillOnDrop {
 }
 
 impl Sandbox {
-    pub(crate) fn new(
-        pidfd: OwnedFd,
-        job_socket: SeqPacket,
-        leaf: Leaf,
-        id: SandboxId,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(pidfd: OwnedFd, job_socket: SeqPacket, leaf: Leaf, id: SandboxId) -> io::Result<Self> {
         let pidfd = KillOnDrop(sys::watch(pidfd, Interest::READABLE)?);
         Ok(Sandbox { pidfd, job_socket, leaf, _id: id })
     }
@@ -205,10 +206,11 @@ impl Sandbox {
             let _ = self.pidfd.0.readable().await?;
         }
         let usage = self.leaf.usage();
+        let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
+        let collected = watch.collect(workload).await;
         self.leaf.remove()?;
         seen?;
         let usage = usage?;
-        let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         Ok(RunReport {
             ended: watch.verdict(&usage),
             start_time: watch.started.unwrap_or(handed_over) - handed_over,
@@ -219,6 +221,7 @@ impl Sandbox {
             usage,
             disk_written_bytes,
             disk_full,
+            collected,
         })
     }
 
@@ -407,6 +410,20 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Collects the files that were asked for, and lets go of the workspace.
+    async fn collect(&mut self, workload: &Workload) -> Collected {
+        let workspace = self.exited.as_mut().and_then(|exited| exited.workspace.take());
+        let Some(workspace) = workspace.filter(|_| !workload.output_files.is_empty()) else {
+            return Collected::default();
+        };
+        let wanted = workload.output_files.clone();
+        let collected = tokio::task::spawn_blocking(move || collect(&workspace, &wanted)).await;
+        collected.unwrap_or_else(|error| {
+            tracing::error!(%error, "collecting output files panicked");
+            Collected::default()
+        })
+    }
+
     /// Bytes on the tmpfs beyond the workload's own files, and whether it is full.
     fn disk_usage(&self, workload: &Workload) -> (u64, bool) {
         let workspace = self.exited.as_ref().and_then(|exited| exited.workspace.as_ref());
@@ -440,11 +457,7 @@ impl<'a> StdinPipe<'a> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let rest = write_some(&write, content)?;
-        let pipe = if rest.is_empty() {
-            None
-        } else {
-            Some(sys::watch(write, Interest::WRITABLE)?)
-        };
+        let pipe = if rest.is_empty() { None } else { Some(sys::watch(write, Interest::WRITABLE)?) };
         Ok((StdinPipe { pipe, rest }, read))
     }
 

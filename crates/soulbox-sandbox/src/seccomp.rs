@@ -80,7 +80,8 @@ impl Filters {
         let mut refused = BTreeMap::new();
         let mut programs = Vec::new();
         for (verdict, rules) in others {
-            let (whole, conditional): (Rules, Rules) = rules.into_iter().partition(|(_, rules)| rules.is_empty());
+            let (whole, conditional): (Rules, Rules) =
+                rules.into_iter().partition(|(_, rules)| rules.is_empty());
             let value = u32::from(verdict.clone());
             refused.extend(whole.keys().filter_map(|number| Some((u32::try_from(*number).ok()?, value))));
             if !conditional.is_empty() {
@@ -136,8 +137,7 @@ fn group_by_action(syscalls: &[LinuxSyscall]) -> Result<(Rules, Vec<(SeccompActi
         };
         let rule = rule(entry)?;
         for name in entry.names() {
-            let number =
-                Sysno::from_str(name).map_err(|()| SeccompError::UnknownSyscall(name.clone()))?.id();
+            let number = Sysno::from_str(name).map_err(|()| SeccompError::UnknownSyscall(name.clone()))?.id();
             add(rules, number.into(), rule.clone());
         }
     }
@@ -197,7 +197,11 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<SeccompActio
     })
 }
 
-fn program(rules: Rules, mismatch: SeccompAction, verdict: SeccompAction) -> Result<BpfProgram, SeccompError> {
+fn program(
+    rules: Rules,
+    mismatch: SeccompAction,
+    verdict: SeccompAction,
+) -> Result<BpfProgram, SeccompError> {
     Ok(SeccompFilter::new(rules, mismatch, verdict, TargetArch::x86_64)?.try_into()?)
 }
 
@@ -230,7 +234,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(filters.programs.len(), 2);
-        assert_eq!(filters.to_bytes().len(), 8 * filters.lens().iter().map(|len| usize::from(*len)).sum::<usize>());
+        assert_eq!(
+            filters.to_bytes().len(),
+            8 * filters.lens().iter().map(|len| usize::from(*len)).sum::<usize>()
+        );
     }
 
     #[test]

@@ -107,7 +107,8 @@ mod tests {
         let rights = [file.as_raw_fd()];
         let control = [ControlMessage::ScmRights(&rights)];
         let frame = [7u8; FRAME_LEN];
-        sendmsg::<()>(theirs.as_raw_fd(), &[IoSlice::new(&frame)], &control, MsgFlags::empty(), None).unwrap();
+        sendmsg::<()>(theirs.as_raw_fd(), &[IoSlice::new(&frame)], &control, MsgFlags::empty(), None)
+            .unwrap();
         let packet = ours.receive().await.unwrap().unwrap();
         assert_eq!(packet.frame, frame);
         assert!(packet.fd.is_some());

@@ -140,7 +140,11 @@ impl Zygote {
             container.delete().await;
             return Err(error);
         }
-        let shared = Arc::new(Shared { control, pending: Mutex::new(Some(HashMap::new())), lost: CancellationToken::new() });
+        let shared = Arc::new(Shared {
+            control,
+            pending: Mutex::new(Some(HashMap::new())),
+            lost: CancellationToken::new(),
+        });
         let reader = tokio::spawn(read_answers(Arc::clone(&shared)));
         let ids = Arc::new(IdPool::default());
         Ok(Zygote { instance, container, shared, reader, next_seq: AtomicU64::new(1), ids })
@@ -242,7 +246,8 @@ async fn read_answers(shared: Arc<Shared>) {
 pub(crate) fn memory_file(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     let file = std::fs::File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
     io::Write::write_all(&mut &file, content)?;
-    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    let seals =
+        SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())
 }

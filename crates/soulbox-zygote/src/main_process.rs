@@ -218,7 +218,6 @@ impl Text {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,8 +45,9 @@ const CAP_KILL: u64 = 1 << 5;
 pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Program<'static> {
     let main = surroundings(spawn).and_then(|()| clone_main(spawn));
     match main {
-        Ok(Cloned::Child) => main_process::prepare(spawn, after_fork)
-            .unwrap_or_else(|error| fail(spawn.job_socket, error)),
+        Ok(Cloned::Child) => {
+            main_process::prepare(spawn, after_fork).unwrap_or_else(|error| fail(spawn.job_socket, error))
+        }
         Ok(Cloned::Parent) => supervise(spawn.job_socket),
         Err(error) => fail(spawn.job_socket, error),
     }

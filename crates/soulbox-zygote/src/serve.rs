@@ -15,11 +15,9 @@ use crate::sys::{self, Cloned, Errno, Fd};
 
 /// Namespaces that every sandbox has to itself. Its cgroup namespace follows once it is in its leaf cgroup,
 /// which then becomes the root that it sees; its user namespace is the container's.
-const NAMESPACES: u64 = (libc::CLONE_NEWPID
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS) as u64;
+const NAMESPACES: u64 =
+    (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS)
+        as u64;
 
 /// The highest capability number that is tried; the kernel says EINVAL from the first unknown one.
 const LAST_CAPABILITY: u64 = 63;

@@ -138,8 +138,7 @@ pub(crate) fn mount(
     data: &CStr,
 ) -> Result<()> {
     // SAFETY: all four are NUL-terminated and live through the call.
-    unsafe { call!(mount, source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr()) }
-        .map(drop)
+    unsafe { call!(mount, source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr()) }.map(drop)
 }
 
 /// mkdirat(2).
@@ -285,9 +284,8 @@ pub(crate) fn map_file(fd: Fd, len: usize) -> Result<&'static [u8]> {
         return Ok(&[]);
     }
     // SAFETY: the kernel chooses a free range, so that no memory in use is changed.
-    let address = unsafe {
-        call!(mmap, 0, len, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_POPULATE, fd, 0)
-    }?;
+    let address =
+        unsafe { call!(mmap, 0, len, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_POPULATE, fd, 0) }?;
     // SAFETY: the mapping is `len` readable bytes and is not unmapped while the slice is in use. The file
     // is a memory file that the daemon has sealed against writing and shrinking.
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, len) })

@@ -1,29 +1,51 @@
-//! temp
+//! The `soulbox` program: its command line, its configuration, and the wiring of the libraries.
+//!
+//! Owns what a person types and reads. No logic that a library could hold.
+
 use std::process::ExitCode;
-use soulbox_engine::*;
+
+use clap::Parser;
+
+mod cli;
+mod commands;
+mod config;
+mod units;
+
+use cli::{Cli, Command};
+
+/// What the program exits with when it failed, rather than the program it ran; as docker and env(1) have it.
+const OWN_ERROR: u8 = 125;
+
 fn main() -> ExitCode {
+    // Before anything that starts a thread: the helper forks.
     let mut args = std::env::args_os().skip(1);
-    let first = args.next();
-    if first.as_deref().is_some_and(|a| a == soulbox_sandbox::HELPER_COMMAND) {
+    if args.next().is_some_and(|command| command == soulbox_sandbox::HELPER_COMMAND) {
         return soulbox_sandbox::helper_main(args);
     }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("warn,libcgroups=error").init();
-    let code = first.unwrap().into_string().unwrap();
-    let n: usize = args.next().map_or(1, |n| n.to_str().unwrap().parse().unwrap());
-    let rt = tokio::runtime::Runtime::new().unwrap();
-    rt.block_on(async {
-        let engine = Engine::new(EngineConfig::new("/var/lib/soulbox".into()), Bundle::embedded().unwrap()).unwrap();
-        let mut times = vec![];
-        for _ in 0..n {
-        let t = engine.submit(ExecutionRequest{language:"python".into(),code:Some(code.clone()),files:vec![],entrypoint:None,args:vec![],stdin:vec![],env:vec![],limits:Default::default()}).unwrap();
-        let o = t.outcome().await;
-        if n == 1 { eprintln!("{:?} {:?} {:?} {:?} {:?} {:?}", o.status, o.detail, o.exit_code, o.timing, o.usage, o.start_kind);
-        println!("{}", String::from_utf8_lossy(&o.stdout)); eprintln!("{}", String::from_utf8_lossy(&o.stderr)); }
-        times.push(o.timing);
-        }
-        if n > 1 { let med = |f: &dyn Fn(&Timing)->std::time::Duration| { let mut v: Vec<_> = times.iter().map(f).collect(); v.sort(); v[v.len()/2] };
-        eprintln!("start {:?} run {:?} total {:?}", med(&|t| t.start), med(&|t| t.run), med(&|t| t.total)); }
-        engine.drain(std::time::Duration::from_secs(5)).await;
-    });
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    init_logging(&cli);
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(args, cli.state_dir),
+        Command::Serve(args) => commands::serve::serve(args, cli.state_dir),
+        Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
+        Command::Completions { shell } => commands::completions(shell),
+    };
+    result.unwrap_or_else(|error| {
+        units::say(&format!("{error:#}"));
+        ExitCode::from(OWN_ERROR)
+    })
+}
+
+fn init_logging(cli: &Cli) {
+    use tracing_subscriber::EnvFilter;
+    // libcontainer logs as errors what it also returns, and as warnings what hosts usually lack.
+    const QUIET: &str = "libcontainer=off,libcgroups=off";
+    let level = match (&cli.command, cli.verbose) {
+        (_, true) => "debug",
+        (Command::Serve(_), false) => "info",
+        (_, false) => "error",
+    };
+    let filter = EnvFilter::try_from_env("SOULBOX_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},{QUIET},h2=info,hyper=info")));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
 }

@@ -19,8 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cgroups_rs::fs::hierarchies::{V1, is_cgroup2_unified_mode};
 use cgroups_rs::fs::Controllers;
+use cgroups_rs::fs::hierarchies::{V1, is_cgroup2_unified_mode};
 
 pub(crate) use leaf::Leaf;
 pub use leaf::{LeafLimits, LeafUsage};
@@ -95,7 +95,10 @@ impl Hierarchies {
         }
         let mounts = V1::new();
         let root = |controller, name| {
-            mounts.get_mount_point(controller).map(|(point, _)| point).ok_or(CgroupError::MissingController(name))
+            mounts
+                .get_mount_point(controller)
+                .map(|(point, _)| point)
+                .ok_or(CgroupError::MissingController(name))
         };
         Ok(Hierarchies::V1 {
             memory: root(Controllers::Mem, "memory")?,

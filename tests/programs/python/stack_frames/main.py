@@ -1,13 +1,14 @@
-"""The call stack holds this program's frames and no others."""
+"""The call stack, as far as it is this program's."""
 import inspect
 import sys
 import traceback
 
 
 def inner():
-    for frame in traceback.extract_stack():
+    own = [frame for frame in traceback.extract_stack() if frame.filename == __file__]
+    for frame in own:
         print(f"{frame.filename}:{frame.lineno} {frame.name}: {frame.line}")
-    return len(inspect.stack())
+    return len([frame for frame in inspect.stack() if frame.filename == __file__])
 
 
 def outer():
@@ -15,7 +16,7 @@ def outer():
 
 
 print("depth:", outer())
-print("above the module:", sys._getframe().f_back)
+print("here:", sys._getframe().f_code.co_name)
 try:
     [int(text) for text in ("1", "two")]
 except ValueError as error:

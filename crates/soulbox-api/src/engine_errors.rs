@@ -1,0 +1,87 @@
+//! What the engine's errors are called on the wire.
+//!
+//! Owns the table from errors to codes. It has no catch-all: a new error of the engine does not compile
+//! without a code.
+
+use soulbox_engine::{RequestError, SubmitError};
+
+use crate::error_code::ErrorCode;
+use crate::problem::Problem;
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        let code = match &error {
+            SubmitError::Request(error) => code_of(error),
+            SubmitError::QueueFull { .. } => ErrorCode::QueueFull,
+            SubmitError::Draining => ErrorCode::Draining,
+        };
+        Problem::new(code, error.to_string())
+    }
+}
+
+/// The code of a request that is at fault.
+pub(crate) fn code_of(error: &RequestError) -> ErrorCode {
+    match error {
+        RequestError::UnknownLanguage(..) => ErrorCode::UnknownLanguage,
+        RequestError::UnavailableLanguage(..) => ErrorCode::LanguageUnavailable,
+        RequestError::Nothing => ErrorCode::NothingToRun,
+        RequestError::EmptyCode => ErrorCode::EmptyCode,
+        RequestError::NulInCode(_) => ErrorCode::NulInCode,
+        RequestError::NoEntrypoint => ErrorCode::MissingEntrypoint,
+        RequestError::UnknownEntrypoint(_) => ErrorCode::UnknownEntrypoint,
+        RequestError::Path(_) => ErrorCode::InvalidPath,
+        RequestError::Collision(_) => ErrorCode::PathCollision,
+        RequestError::TooManyFiles(_) => ErrorCode::TooManyFiles,
+        RequestError::VariableName(_) => ErrorCode::InvalidVariable,
+        RequestError::VariableTwice(_) => ErrorCode::DuplicateVariable,
+        RequestError::Nul { .. } => ErrorCode::NulInString,
+        RequestError::StringTooLong { .. } => ErrorCode::StringTooLong,
+        RequestError::StringsTooLong => ErrorCode::StringsTooLong,
+        RequestError::FilesTooLarge { .. } => ErrorCode::FilesTooLarge,
+        RequestError::Pattern { .. } => ErrorCode::InvalidPattern,
+        RequestError::TooManyPatterns(_) => ErrorCode::TooManyPatterns,
+        RequestError::Limit(_) => ErrorCode::LimitOutOfRange,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use soulbox_engine::{LimitError, LimitName};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(error: SubmitError, status: u16, code: ErrorCode, detail: &str) {
+        let problem = Problem::from(error);
+        assert_eq!(
+            (problem.code, problem.code.status().as_u16(), problem.detail.as_str()),
+            (code, status, detail)
+        );
+    }
+
+    #[test]
+    fn a_full_queue_can_be_tried_again() {
+        let full = SubmitError::QueueFull { running: 2, queued: 3 };
+        check(full, 429, ErrorCode::QueueFull, "the queue is full: 2 executions run and 3 wait");
+        check(SubmitError::Draining, 503, ErrorCode::Draining, "the server is shutting down");
+        assert_eq!(ErrorCode::QueueFull.retry_after(), Some(1));
+        assert!(ErrorCode::Draining.retry_after().is_some());
+    }
+
+    #[test]
+    fn a_limit_out_of_range_names_the_maximum() {
+        let limit = LimitError::TooLarge { name: LimitName::Pids, given: 2000.0, maximum: 1024.0 };
+        let detail = "limit pids is 2000; the maximum of this server is 1024";
+        check(RequestError::from(limit).into(), 400, ErrorCode::LimitOutOfRange, detail);
+    }
+
+    #[test]
+    fn an_unknown_language_is_the_clients_fault_and_an_unavailable_one_the_servers() {
+        let unknown = RequestError::UnknownLanguage("cobol".to_owned(), "python".to_owned());
+        let detail = "language \"cobol\" is unknown; this server has python";
+        check(unknown.into(), 400, ErrorCode::UnknownLanguage, detail);
+        let unavailable = RequestError::UnavailableLanguage("node".to_owned(), "no node here".to_owned());
+        let detail = "language \"node\" is not available here: no node here";
+        check(unavailable.into(), 503, ErrorCode::LanguageUnavailable, detail);
+    }
+}

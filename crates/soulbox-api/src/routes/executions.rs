@@ -1,0 +1,125 @@
+//! `/v1/executions`.
+//!
+//! Owns which answer an execution gets. What it does and when it ends is the engine's.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use soulbox_engine::{Engine, ExecutionRequest, Ticket};
+
+use crate::body::JsonBody;
+use crate::disconnect::while_connected;
+use crate::error_code::ErrorCode;
+use crate::problem::{Problem, ProblemDocument};
+use crate::reply;
+use crate::wire::{CreateExecution, Execution, InvalidRequest};
+
+/// Execute a program.
+///
+/// Answers when it has ended, also when it failed: `status` says how it went. A client that hangs up before
+/// cancels it. With `"wait": false` the answer comes at once and the execution goes on by itself.
+#[utoipa::path(
+    post, path = "/v1/executions", operation_id = "create_execution", tag = "executions",
+    request_body = CreateExecution,
+    responses(
+        (status = 200, description = "The execution has ended.", body = Execution<'_>),
+        (status = 202, description = "The execution was taken, and nobody waits for it.", body = Execution<'_>,
+            headers(("location" = String, description = "Where it can be asked for."))),
+        (status = 400, description = "The request is at fault; `code` and `detail` say how.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No API key, or an unknown one.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 408, description = "The body was not complete in time.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not `application/json`.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many executions wait already.",
+            body = ProblemDocument, content_type = "application/problem+json",
+            headers(("retry-after" = u16, description = "Seconds to wait."))),
+        (status = 503, description = "The language is not available, or the server is shutting down.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub(crate) async fn create_execution(
+    State(engine): State<Arc<Engine>>,
+    JsonBody(wire): JsonBody<CreateExecution>,
+) -> Result<Response, Problem> {
+    let wait = wire.wait();
+    let request = ExecutionRequest::try_from(wire).map_err(|error: InvalidRequest| error)?;
+    let ticket = engine.submit(request)?;
+    if wait {
+        let outcome = while_connected(ticket.outcome(), || ticket.cancel()).await;
+        return Ok(reply(StatusCode::OK, &Execution::from(&*outcome)));
+    }
+    let mut response = reply(StatusCode::ACCEPTED, &Execution::from(&ticket.snapshot()));
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/executions/{}", ticket.id())) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Show an execution.
+///
+/// Executions that have ended are remembered for a while: the most recent ones.
+#[utoipa::path(
+    get, path = "/v1/executions/{id}", operation_id = "get_execution", tag = "executions",
+    params(("id" = String, Path, description = "The execution's id.")),
+    responses(
+        (status = 200, description = "The execution as it is now.", body = Execution<'_>),
+        (status = 401, description = "No API key, or an unknown one.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such execution, or it is forgotten.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub(crate) async fn get_execution(
+    State(engine): State<Arc<Engine>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let ticket = find(&engine, id)?;
+    Ok(reply(StatusCode::OK, &Execution::from(&ticket.snapshot())))
+}
+
+/// Cancel an execution.
+///
+/// Answers when it has ended: `cancelled`, or as it ended by itself before.
+#[utoipa::path(
+    delete, path = "/v1/executions/{id}", operation_id = "cancel_execution", tag = "executions",
+    params(("id" = String, Path, description = "The execution's id.")),
+    responses(
+        (status = 200, description = "The execution has ended.", body = Execution<'_>),
+        (status = 401, description = "No API key, or an unknown one.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such execution, or it is forgotten.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub(crate) async fn cancel_execution(
+    State(engine): State<Arc<Engine>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let ticket = find(&engine, id)?;
+    ticket.cancel();
+    Ok(reply(StatusCode::OK, &Execution::from(&*ticket.outcome().await)))
+}
+
+/// A path that is not even text names no execution either.
+fn find(engine: &Engine, id: Result<Path<String>, PathRejection>) -> Result<Ticket, Problem> {
+    id.ok().and_then(|Path(id)| engine.find(&id)).ok_or_else(|| {
+        let detail = "there is no such execution, or it has ended and is forgotten";
+        Problem::new(ErrorCode::ExecutionNotFound, detail)
+    })
+}
+
+fn reply(status: StatusCode, execution: &Execution<'_>) -> Response {
+    reply::json(status, execution.content_bytes(), execution)
+}

@@ -1,0 +1,69 @@
+//! The routes of version 1.
+//!
+//! Owns which path leads to which handler, and which of them need a key. Handlers only convert and pass on.
+
+mod executions;
+mod health;
+mod languages;
+mod metrics;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, post};
+use soulbox_engine::Engine;
+
+use crate::auth::Guard;
+use crate::body::BodyRules;
+use crate::config::ApiConfig;
+use crate::metrics::MetricsHandle;
+use crate::openapi;
+use crate::stack::assemble;
+
+pub(crate) use executions::{
+    __path_cancel_execution, __path_create_execution, __path_get_execution, cancel_execution,
+    create_execution, get_execution,
+};
+pub(crate) use health::{__path_healthz, __path_readyz, healthz, readyz};
+pub(crate) use languages::{__path_list_languages, list_languages};
+pub(crate) use metrics::{__path_show_metrics, show_metrics};
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    engine: Arc<Engine>,
+    body: BodyRules,
+    metrics: Option<MetricsHandle>,
+}
+
+impl FromRef<App> for Arc<Engine> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.engine)
+    }
+}
+
+impl FromRef<App> for BodyRules {
+    fn from_ref(app: &App) -> Self {
+        app.body
+    }
+}
+
+/// All routes of a server, without a socket.
+pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
+    let body = BodyRules::new(config.max_body_bytes);
+    let app = App { engine, body, metrics: config.metrics };
+    let open = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/openapi.json", get(openapi::show));
+    let mut guarded = Router::new()
+        .route("/v1/executions", post(create_execution))
+        .route("/v1/executions/{id}", get(get_execution).delete(cancel_execution))
+        .route("/v1/languages", get(list_languages));
+    if app.metrics.is_some() {
+        guarded = guarded.route("/metrics", get(show_metrics));
+    }
+    let guard = Guard { keys: config.api_keys.into(), body };
+    assemble(open.with_state(app.clone()), guarded.with_state(app), guard)
+}

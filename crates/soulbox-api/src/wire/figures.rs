@@ -1,0 +1,97 @@
+//! The figures of an execution: where the time went and what was used.
+//!
+//! Owns their units and their rounding. It never measures anything.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Where the time went, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = ExecutionTiming)]
+pub(super) struct Timing {
+    /// Waiting for a place to run.
+    #[schema(required)]
+    queued_ms: Option<f64>,
+    /// From there to the start of the program.
+    #[schema(required)]
+    start_ms: Option<f64>,
+    /// Compiling. Always `null` in this version.
+    #[schema(required)]
+    compile_ms: Option<f64>,
+    /// From the start of the program to its end.
+    #[schema(required)]
+    run_ms: Option<f64>,
+    /// From submission to the outcome.
+    #[schema(required)]
+    total_ms: Option<f64>,
+}
+
+/// What an execution used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = ExecutionUsage)]
+pub(super) struct Usage {
+    /// Cpu time of all its processes.
+    #[schema(required)]
+    cpu_time_ms: Option<f64>,
+    /// The most memory charged to it at once.
+    #[schema(required)]
+    memory_peak_bytes: Option<u64>,
+    /// The most processes and threads at once.
+    #[schema(required)]
+    pids_peak: Option<u64>,
+    /// Bytes on its file system at the end, beyond the files it was given.
+    #[schema(required)]
+    disk_written_bytes: Option<u64>,
+}
+
+impl From<soulbox_engine::Timing> for Timing {
+    fn from(timing: soulbox_engine::Timing) -> Self {
+        Timing {
+            queued_ms: Some(millis(timing.queued)),
+            start_ms: Some(millis(timing.start)),
+            compile_ms: None,
+            run_ms: Some(millis(timing.run)),
+            total_ms: Some(millis(timing.total)),
+        }
+    }
+}
+
+impl From<soulbox_engine::Usage> for Usage {
+    fn from(usage: soulbox_engine::Usage) -> Self {
+        Usage {
+            cpu_time_ms: Some(millis(usage.cpu_time)),
+            memory_peak_bytes: Some(usage.memory_peak_bytes),
+            pids_peak: Some(usage.pids_peak),
+            disk_written_bytes: Some(usage.disk_written_bytes),
+        }
+    }
+}
+
+/// Milliseconds to three decimals.
+pub(super) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn an_execution_that_has_not_ended_has_no_figures_yet() {
+        let timing = serde_json::to_value(Timing::default()).unwrap();
+        assert!(timing.as_object().unwrap().values().all(Value::is_null));
+        let usage = serde_json::to_value(Usage::default()).unwrap();
+        assert!(usage.as_object().unwrap().values().all(Value::is_null));
+    }
+
+    #[test]
+    fn milliseconds_have_three_decimals() {
+        for (nanos, expected) in [(0, 0.0), (499, 0.0), (1_234_567, 1.235), (10_000_000_000, 10_000.0)] {
+            assert_eq!(millis(Duration::from_nanos(nanos)), expected);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The types of the wire: what JSON clients send and get, and how it becomes the engine's types and back.
+//!
+//! Owns the shape of version 1 of the API. The engine's types never leave or enter unconverted.
+
+mod content;
+mod execution;
+mod figures;
+mod file;
+mod language;
+mod limits;
+mod number;
+mod request;
+mod state;
+
+pub(crate) use execution::Execution;
+pub use execution::execution_json;
+pub(crate) use language::{Health, LanguageList};
+pub(crate) use request::{CreateExecution, InvalidRequest};

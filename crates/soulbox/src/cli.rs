@@ -1,0 +1,130 @@
+//! The grammar of the command line. Owns its words and help; what they do is in [`crate::commands`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+/// Runs untrusted code, fast and safely, without Docker.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Directory for the state of running instances [default: /var/lib/soulbox for root]
+    #[arg(long, global = true, env = "SOULBOX_STATE_DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Log more, to standard error
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one program in a sandbox
+    Run(RunArgs),
+    /// Serve the HTTP API
+    Serve(ServeArgs),
+    /// Check whether this host can run sandboxes, and say what to do where it cannot
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Standard output, standard error and the exit code are the program's own. Beyond those the exit code is
+/// 124 when a time limit was reached, 137 when the memory limit was, 128 and the signal's number when a
+/// signal ended the program, and 125 when the sandbox itself failed.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The language, for example python
+    pub(crate) language: String,
+    /// The program's file; - reads it from standard input
+    #[arg(required_unless_present = "code", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// The program's text
+    #[arg(short, long, conflicts_with = "file", allow_hyphen_values = true)]
+    pub(crate) code: Option<String>,
+    /// File to give as standard input; - passes this program's own [default: nothing]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) stdin: Option<PathBuf>,
+    /// Environment variable for the program; can be given more than once
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// Print the whole result as JSON, and exit with 0 when there is one
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Arguments for the program
+    #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Wall time [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Cpu time of all processes together [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) cpu_time: Option<Duration>,
+    /// Memory; 128M is 128 MiB [default: 128M]
+    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size)]
+    pub(crate) memory: Option<ByteSize>,
+    /// Processes and threads at once [default: 64]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) pids: Option<u64>,
+    /// Bytes of each output stream [default: 1M]
+    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size)]
+    pub(crate) output: Option<ByteSize>,
+    /// Size of what the program can write to files [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size)]
+    pub(crate) disk: Option<ByteSize>,
+    /// Cores; 0.5 is half of one [default: 1]
+    #[arg(long, value_name = "CORES")]
+    pub(crate) cpus: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on; other than loopback needs an API key [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "SOULBOX_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "SOULBOX_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print the checks as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_program_comes_from_a_file_or_as_text_but_not_both() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("soulbox run python -c print()").is_ok());
+        assert!(parse("soulbox run python main.py -- a b").is_ok());
+        assert!(parse("soulbox run python").is_err());
+        assert!(parse("soulbox run python main.py -c print()").is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! `soulbox serve`: the HTTP API, until a signal asks it to end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use soulbox_api::ApiConfig;
+use soulbox_engine::{Bundle, Engine};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::ServeArgs;
+use crate::config::ServeConfig;
+
+pub(crate) fn serve(args: ServeArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let config = ServeConfig::load(args.config.as_deref(), args.listen, state_dir)?;
+    soulbox_api::check_listen_address(config.listen, &config.api_keys)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve_until_told(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let metrics = soulbox_api::install_metrics()?;
+    let listener = tokio::net::TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let engine = Engine::new(config.engine, Bundle::embedded()?)?;
+    tracing::info!(address = %listener.local_addr()?, cgroups = ?engine.cgroup_mode(), "listening");
+    let warm_up = tokio::spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.warm_up().await }
+    });
+    let mut api = ApiConfig { api_keys: config.api_keys, metrics: Some(metrics), ..ApiConfig::default() };
+    api.max_body_bytes = config.max_body_bytes.unwrap_or(api.max_body_bytes);
+    let router = soulbox_api::router(Arc::clone(&engine), api);
+
+    // Executions end first, while the server still answers: with their outcome those that wait for one, with
+    // 503 what is new.
+    let drained = {
+        let engine = Arc::clone(&engine);
+        async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            tracing::info!("asked to end");
+            engine.drain(config.drain_grace).await;
+        }
+    };
+    soulbox_api::serve(listener, router, drained).await?;
+    warm_up.abort();
+    Ok(())
+}

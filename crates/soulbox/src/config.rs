@@ -1,0 +1,184 @@
+//! The configuration file of `soulbox serve`, and the defaults without one.
+//!
+//! Owns its form. It is parsed once, into the configurations of the engine and the API.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytesize::ByteSize;
+use serde::Deserialize;
+use soulbox_api::ApiKey;
+use soulbox_engine::{EngineConfig, Limits};
+
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+/// How long running executions may take to end after the server was asked to.
+const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
+
+/// The file as it is written. Everything in it is optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    listen: Option<SocketAddr>,
+    state_dir: Option<PathBuf>,
+    api_keys: Vec<String>,
+    max_concurrent: Option<std::num::NonZeroUsize>,
+    max_queued: Option<usize>,
+    max_body: Option<ByteSize>,
+    drain_grace: Option<String>,
+    first_host_id: Option<u32>,
+    limits: RawLimits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    default: RawLimitSet,
+    maximum: RawLimitSet,
+}
+
+/// Limits that differ from the built-in ones.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimitSet {
+    wall_time: Option<String>,
+    cpu_time: Option<String>,
+    memory: Option<ByteSize>,
+    pids: Option<u64>,
+    output: Option<ByteSize>,
+    disk: Option<ByteSize>,
+    cpus: Option<f64>,
+}
+
+/// What `soulbox serve` uses.
+#[derive(Debug)]
+pub(crate) struct ServeConfig {
+    pub(crate) listen: SocketAddr,
+    pub(crate) engine: EngineConfig,
+    pub(crate) api_keys: Vec<ApiKey>,
+    pub(crate) max_body_bytes: Option<usize>,
+    pub(crate) drain_grace: Duration,
+}
+
+impl ServeConfig {
+    /// Reads the file, where there is one; what the command line says goes before it.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        listen: Option<SocketAddr>,
+        state_dir: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let raw = match file {
+            None => RawConfig::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+                toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?
+            }
+        };
+        Self::resolve(raw, listen, state_dir)
+    }
+
+    fn resolve(
+        raw: RawConfig,
+        listen: Option<SocketAddr>,
+        state_dir: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let mut engine = EngineConfig::new(state_dir.or(raw.state_dir).unwrap_or_else(default_state_dir));
+        if let Some(max_concurrent) = raw.max_concurrent {
+            engine.max_concurrent = max_concurrent.get();
+        }
+        engine.max_queued = raw.max_queued.unwrap_or(engine.max_queued);
+        engine.first_host_id = raw.first_host_id.unwrap_or(engine.first_host_id);
+        anyhow::ensure!(engine.first_host_id >= 1 << 16, "first_host_id must be at least 65536: lower ids are real users'");
+        raw.limits.default.apply(&mut engine.limits.default).context("limits.default")?;
+        raw.limits.maximum.apply(&mut engine.limits.maximum).context("limits.maximum")?;
+        engine.limits.check().context("limits.default")?;
+        let drain_grace = raw.drain_grace.as_deref().map(duration).transpose().context("drain_grace")?;
+        anyhow::ensure!(raw.api_keys.iter().all(|key| key.len() >= 16), "api_keys must have 16 characters or more");
+        Ok(ServeConfig {
+            listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
+            engine,
+            api_keys: raw.api_keys.into_iter().map(ApiKey::new).collect(),
+            max_body_bytes: raw.max_body.map(|size| usize::try_from(size.as_u64()).unwrap_or(usize::MAX)),
+            drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
+        })
+    }
+}
+
+impl RawLimitSet {
+    fn apply(self, limits: &mut Limits) -> anyhow::Result<()> {
+        if let Some(time) = self.wall_time {
+            limits.wall_time = duration(&time).context("wall_time")?;
+        }
+        if let Some(time) = self.cpu_time {
+            limits.cpu_time = duration(&time).context("cpu_time")?;
+        }
+        limits.memory_bytes = self.memory.map_or(limits.memory_bytes, |size| size.as_u64());
+        limits.pids = self.pids.unwrap_or(limits.pids);
+        limits.output_bytes = self.output.map_or(limits.output_bytes, |size| size.as_u64());
+        limits.disk_bytes = self.disk.map_or(limits.disk_bytes, |size| size.as_u64());
+        limits.cpus = self.cpus.unwrap_or(limits.cpus);
+        Ok(())
+    }
+}
+
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    humantime::parse_duration(text).with_context(|| format!("{text:?} is no time; write for example 10s"))
+}
+
+/// By the FHS for root, by the XDG base directory specification for others.
+pub(crate) fn default_state_dir() -> PathBuf {
+    let root = PathBuf::from("/var/lib/soulbox");
+    let of_user = || {
+        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
+        Some(state.join("soulbox"))
+    };
+    let is_root = soulbox_sandbox::HostFacts::is_root();
+    if is_root { root } else { of_user().unwrap_or(root) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> anyhow::Result<ServeConfig> {
+        ServeConfig::resolve(toml::from_str(text)?, None, Some("/state".into()))
+    }
+
+    #[test]
+    fn without_a_file_it_listens_on_loopback() {
+        let config = load("").unwrap();
+        assert!(config.listen.ip().is_loopback());
+        assert!(config.api_keys.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error_that_names_it() {
+        assert!(load("max_concurent = 3").unwrap_err().to_string().contains("max_concurent"));
+        assert!(load("[limits.default]\nmem = 3").unwrap_err().to_string().contains("mem"));
+    }
+
+    #[test]
+    fn limits_are_set_one_by_one() {
+        let config = load("[limits.default]\nmemory = \"256 MiB\"\nwall_time = \"2s\"").unwrap();
+        assert_eq!(config.engine.limits.default.memory_bytes, 256 << 20);
+        assert_eq!(config.engine.limits.default.wall_time, Duration::from_secs(2));
+        assert_eq!(config.engine.limits.default.pids, 64);
+    }
+
+    #[test]
+    fn a_default_above_its_maximum_is_an_error() {
+        let error = load("[limits.default]\npids = 100000").unwrap_err();
+        assert!(format!("{error:#}").contains("pids"), "{error:#}");
+    }
+
+    #[test]
+    fn weak_keys_and_real_users_ids_are_errors() {
+        assert!(load("api_keys = [\"short\"]").is_err());
+        assert!(load("first_host_id = 1000").is_err());
+    }
+}

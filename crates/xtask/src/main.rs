@@ -1,0 +1,75 @@
+//! Chores of the repository, as `cargo xtask NAME`. Owns what a contributor would otherwise have to know.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+use clap::Parser;
+
+#[cfg(test)]
+mod tidy;
+
+/// Chores of the repository.
+#[derive(Debug, Parser)]
+enum Xtask {
+    /// Install what the tests need, and run all of them
+    Test,
+    /// Check formatting, lints and documentation
+    Check,
+    /// Run the benchmarks against their peers
+    Bench,
+}
+
+/// A program that the tests run, and the Debian package that has it.
+const NEEDED: [(&str, &str); 2] = [("/usr/bin/python3", "python3"), ("/usr/bin/cc", "gcc")];
+
+fn main() -> anyhow::Result<()> {
+    match Xtask::parse() {
+        Xtask::Test => test(),
+        Xtask::Check => check(),
+        Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
+    }
+}
+
+fn test() -> anyhow::Result<()> {
+    ensure!(nix::unistd::geteuid().is_root(), "the tests make cgroups and map ids: run them as root");
+    install_needed()?;
+    // The binary that the integration tests run is built as users build it.
+    cargo(&["test", "--release", "--workspace", "--locked"])
+}
+
+fn check() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
+}
+
+/// Installs what is missing, where the package manager is Debian's.
+fn install_needed() -> anyhow::Result<()> {
+    let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| !Path::new(program).exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("missing: {}; install them with your package manager", packages.join(", "));
+    }
+    run(Command::new("apt-get").arg("update"))?;
+    run(Command::new("apt-get")
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(&packages)
+        .env("DEBIAN_FRONTEND", "noninteractive"))?;
+    match missing.iter().find(|(program, _)| !Path::new(program).exists()) {
+        Some((program, package)) => bail!("package {package} did not bring {program}"),
+        None => Ok(()),
+    }
+}
+
+fn cargo(args: &[&str]) -> anyhow::Result<()> {
+    run(Command::new(env!("CARGO")).args(args))
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! The invariants of `ARCHITECTURE.md`, checked against the sources. Each test is named after one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates that each crate may depend on; an arrow that is not here is not allowed.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("soulbox", &["soulbox-api", "soulbox-engine", "soulbox-sandbox"]),
+    ("soulbox-api", &["soulbox-engine"]),
+    ("soulbox-engine", &["soulbox-bundle", "soulbox-sandbox"]),
+    ("soulbox-bundle", &[]),
+    ("soulbox-sandbox", &["soulbox-protocol"]),
+    ("soulbox-zygote", &["soulbox-protocol"]),
+    ("soulbox-protocol", &[]),
+    ("xtask", &[]),
+];
+
+/// The crates in which unsafe code may stand.
+const UNSAFE_ALLOWED: [&str; 2] = ["soulbox-sandbox", "soulbox-zygote"];
+
+/// Longest source file: one more concept means one more file.
+const MAX_LINES: usize = 600;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn crates() -> Vec<String> {
+    let entries = fs::read_dir(root().join("crates")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn manifest(name: &str) -> toml::Table {
+    let path = root().join("crates").join(name).join("Cargo.toml");
+    fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+/// The crates that a manifest's section names.
+fn dependencies(manifest: &toml::Table, section: &str) -> BTreeSet<String> {
+    let table = manifest.get(section).and_then(toml::Value::as_table);
+    table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// All Rust files below a directory with their text.
+fn sources(directory: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.insert(path.clone(), fs::read_to_string(&path).unwrap());
+        }
+    }
+    found
+}
+
+fn sources_of(name: &str) -> BTreeMap<PathBuf, String> {
+    sources(&root().join("crates").join(name).join("src"))
+}
+
+fn all_sources() -> BTreeMap<PathBuf, String> {
+    ["crates", "tests", "benches"].iter().flat_map(|directory| sources(&root().join(directory))).collect()
+}
+
+/// The part of a file that is not its unit tests.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
+#[test]
+fn dependencies_point_downwards() {
+    for name in crates() {
+        let allowed = ARROWS.iter().find(|(from, _)| *from == name);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("crate {name} has no place in ARROWS"));
+        for dependency in dependencies(&manifest(&name), "dependencies") {
+            let ours = dependency.starts_with("soulbox");
+            assert!(
+                !ours || allowed.contains(&dependency.as_str()),
+                "{name} must not depend on {dependency}"
+            );
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_two_crates_alone() {
+    for name in crates() {
+        let own_table = manifest(&name)["lints"].get("workspace").is_none();
+        assert_eq!(own_table, UNSAFE_ALLOWED.contains(&name.as_str()), "lints of {name}");
+    }
+    let workspace: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    for name in UNSAFE_ALLOWED {
+        let lint = &manifest(name)["lints"]["clippy"]["undocumented_unsafe_blocks"];
+        assert_eq!(lint.as_str(), Some("deny"), "{name} must deny unsafe blocks without a SAFETY comment");
+    }
+}
+
+#[test]
+fn http_is_known_to_the_api_alone() {
+    for name in crates().iter().filter(|name| *name != "soulbox-api") {
+        let dependencies = dependencies(&manifest(name), "dependencies");
+        for http in ["axum", "hyper", "hyper-util", "http", "tower", "tower-http", "utoipa"] {
+            assert!(!dependencies.contains(http), "{name} must not know HTTP, but depends on {http}");
+        }
+    }
+}
+
+#[test]
+fn kernel_interfaces_are_known_to_sandbox_and_zygote_alone() {
+    for name in crates().iter().filter(|name| !UNSAFE_ALLOWED.contains(&name.as_str()) && *name != "xtask") {
+        let dependencies = dependencies(&manifest(name), "dependencies");
+        for low in ["libc", "nix", "libcontainer", "seccompiler", "cgroups-rs", "syscalls", "rustix", "caps"]
+        {
+            assert!(!dependencies.contains(low), "{name} must not make system calls, but depends on {low}");
+        }
+    }
+}
+
+#[test]
+fn the_code_inside_containers_uses_no_runtime_and_no_allocator() {
+    let dependencies = dependencies(&manifest("soulbox-zygote"), "dependencies");
+    assert_eq!(dependencies, BTreeSet::from(["libc", "soulbox-protocol", "syscalls"].map(str::to_owned)));
+    for (path, text) in sources_of("soulbox-zygote") {
+        let text = without_tests(&text);
+        for word in ["extern crate alloc", "use std::", "Vec<", "String", "Box<", "libc::malloc"] {
+            assert!(!text.contains(word), "{} must not allocate, but has {word:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_protocol_depends_on_nothing() {
+    assert_eq!(dependencies(&manifest("soulbox-protocol"), "dependencies"), BTreeSet::new());
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    for (path, text) in all_sources() {
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.starts_with("//! "), "{} must start with a module doc", path.display());
+    }
+}
+
+#[test]
+fn files_are_small() {
+    for (path, text) in all_sources() {
+        let lines = text.lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines, more than {MAX_LINES}", path.display());
+    }
+}
+
+#[test]
+fn errors_are_enumerated() {
+    for (path, text) in all_sources().iter().filter(|(path, _)| !path.ends_with("tidy.rs")) {
+        for catch_all in ["Other(String)", "Unknown(String)", "Box<dyn std::error::Error>", "Box<dyn Error>"]
+        {
+            assert!(!text.contains(catch_all), "{} has the catch-all error {catch_all}", path.display());
+        }
+    }
+    for name in ["soulbox-api", "soulbox-engine", "soulbox-bundle", "soulbox-sandbox", "soulbox-protocol"] {
+        assert!(!dependencies(&manifest(name), "dependencies").contains("anyhow"), "{name} is a library");
+    }
+}
+
+#[test]
+fn wire_types_stay_at_the_edge() {
+    for (path, text) in sources_of("soulbox-engine") {
+        assert!(!text.contains("Serialize"), "{} must not be serializable", path.display());
+    }
+}
+
+#[test]
+fn set_up_steps_are_named_in_one_place() {
+    let steps = fs::read_to_string(root().join("crates/soulbox-protocol/src/setup.rs")).unwrap();
+    let used: String = sources_of("soulbox-zygote").into_values().collect();
+    let names = steps.split("pub enum SetupStep {").nth(1).unwrap().split('}').next().unwrap();
+    for name in
+        names.split(',').map(|name| name.trim().trim_end_matches(" = 1")).filter(|name| !name.is_empty())
+    {
+        assert!(used.contains(&format!("SetupStep::{name}")), "no step fails as {name}");
+    }
+}
+
+#[test]
+fn architecture_names_every_invariant() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let own = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tidy.rs")).unwrap();
+    for test in own.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next()) {
+        assert!(
+            test == "architecture_names_every_invariant" || text.contains(test),
+            "ARCHITECTURE.md must name {test}"
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! An execution as the API tells it, and the contract that every one of them must keep.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// A document of an execution, which has been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Execution(Value);
+
+const STATUSES: [&str; 11] = [
+    "queued",
+    "running",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "out_of_memory",
+    "output_limit_exceeded",
+    "killed",
+    "cancelled",
+    "compile_failed",
+    "internal_error",
+];
+
+impl Execution {
+    #[track_caller]
+    pub(crate) fn new(document: Value) -> Self {
+        check_contract(&document);
+        Execution(document)
+    }
+
+    #[track_caller]
+    pub(crate) fn ended(document: Value) -> Self {
+        let execution = Self::new(document);
+        assert!(execution.has_ended(), "{}", execution.0);
+        execution
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        !matches!(self.status(), "queued" | "running")
+    }
+
+    /// Checks its status.
+    #[track_caller]
+    pub(crate) fn is(&self, status: &str) -> &Self {
+        assert_eq!(self.status(), status, "{:#}", self.0);
+        self
+    }
+
+    /// Checks that its detail has all of these words.
+    #[track_caller]
+    pub(crate) fn because(&self, words: &[&str]) -> &Self {
+        let detail = self.0["detail"].as_str().unwrap_or_default();
+        for word in words {
+            assert!(detail.contains(word), "the detail must have {word:?}: {:#}", self.0);
+        }
+        self
+    }
+
+    pub(crate) fn document(&self) -> &Value {
+        &self.0
+    }
+
+    fn text(&self, field: &str) -> &str {
+        self.0[field].as_str().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.text("id")
+    }
+
+    pub(crate) fn status(&self) -> &str {
+        self.text("status")
+    }
+
+    pub(crate) fn stdout(&self) -> &str {
+        self.text("stdout")
+    }
+
+    pub(crate) fn stderr(&self) -> &str {
+        self.text("stderr")
+    }
+
+    pub(crate) fn exit_code(&self) -> Option<i64> {
+        self.0["exit_code"].as_i64()
+    }
+
+    pub(crate) fn signal(&self) -> Option<i64> {
+        self.0["signal"].as_i64()
+    }
+
+    pub(crate) fn usage(&self, field: &str) -> f64 {
+        self.0["usage"][field].as_f64().unwrap()
+    }
+
+    pub(crate) fn timing(&self, field: &str) -> f64 {
+        self.0["timing"][field].as_f64().unwrap()
+    }
+}
+
+/// Checks that a document has all fields of the contract, of the right types and in agreement.
+#[track_caller]
+pub(crate) fn check_contract(document: &Value) {
+    if let Err(wrong) = try_contract(document) {
+        panic!("{wrong}: {document:#}");
+    }
+}
+
+fn try_contract(document: &Value) -> Result<(), String> {
+    let fields = document.as_object().ok_or("not an object")?;
+    let id = string(document, "id")?;
+    ensure(id.starts_with("exec_") && id.len() > 10, "id must have its prefix")?;
+    ensure(!string(document, "language")?.is_empty(), "language must be named")?;
+    let status = string(document, "status")?;
+    ensure(STATUSES.contains(&status), "status must be one of the contract")?;
+    let pending = matches!(status, "queued" | "running");
+
+    let (exit_code, signal) = (&document["exit_code"], &document["signal"]);
+    ensure(exit_code.is_null() || exit_code.is_i64() || exit_code.is_u64(), "exit_code must be a number or null")?;
+    ensure(signal.is_null() || signal.is_u64(), "signal must be a number or null")?;
+    ensure(exit_code.is_null() || signal.is_null(), "a program either exits or is ended by a signal")?;
+    match status {
+        "succeeded" => ensure(*exit_code == 0, "success is exit code 0")?,
+        "failed" => ensure(exit_code.as_i64().is_some_and(|code| code != 0), "failure is another exit code")?,
+        "killed" => ensure(signal.as_u64().is_some_and(|signal| signal > 0), "killed is by a signal")?,
+        _ => ensure(exit_code.is_null(), "other ends have no exit code")?,
+    }
+    for stream in ["stdout", "stderr"] {
+        let text = string(document, stream)?;
+        ensure(document[format!("{stream}_truncated")].is_boolean(), "truncated must be a boolean")?;
+        if let Some(encoded) = fields.get(&format!("{stream}_base64")) {
+            let bytes = STANDARD.decode(encoded.as_str().ok_or("base64 must be a string")?);
+            let bytes = bytes.map_err(|error| error.to_string())?;
+            ensure(String::from_utf8(bytes.clone()).is_err(), "base64 is for what is not UTF-8")?;
+            ensure(String::from_utf8_lossy(&bytes) == text, "text and base64 must agree")?;
+        }
+    }
+    let wanted = !pending && status != "succeeded";
+    ensure(document["detail"].as_str().is_some_and(|detail| !detail.is_empty()) == wanted, "detail says why")?;
+    ensure(document["denied_syscalls"].is_array(), "denied_syscalls must be a list")?;
+    ensure(document["compile"].is_null(), "nothing is compiled")?;
+    let start_kind = &document["start_kind"];
+    let known = start_kind.as_str().is_some_and(|kind| ["parked", "zygote", "cold"].contains(&kind));
+    ensure(known || start_kind.is_null(), "start_kind must be one of the contract")?;
+
+    // What is measured is null until there is something to measure.
+    let measured = |value: &Value, is_right: fn(&Value) -> bool| {
+        if pending { value.is_null() } else { is_right(value) }
+    };
+    for field in ["queued_ms", "start_ms", "run_ms", "total_ms"] {
+        ensure(measured(&document["timing"][field], is_amount), &format!("timing.{field}"))?;
+    }
+    ensure(document["timing"]["compile_ms"].is_null(), "timing.compile_ms")?;
+    ensure(measured(&document["usage"]["cpu_time_ms"], is_amount), "usage.cpu_time_ms")?;
+    for field in ["memory_peak_bytes", "pids_peak", "disk_written_bytes"] {
+        ensure(measured(&document["usage"][field], Value::is_u64), &format!("usage.{field}"))?;
+    }
+    for field in ["wall_time_ms", "cpu_time_ms", "cpus"] {
+        ensure(is_amount(&document["limits"][field]), &format!("limits.{field}"))?;
+    }
+    for field in ["memory_bytes", "pids", "output_bytes", "disk_bytes"] {
+        ensure(document["limits"][field].is_u64(), &format!("limits.{field}"))?;
+    }
+    ensure(document["files"].is_array(), "files must be a list")?;
+    ensure(is_rfc_3339(string(document, "created_at")?), "created_at must be a time of RFC 3339")
+}
+
+fn is_amount(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number >= 0.0)
+}
+
+fn ensure(is_so: bool, otherwise: &str) -> Result<(), String> {
+    if is_so { Ok(()) } else { Err(otherwise.to_owned()) }
+}
+
+fn string<'a>(document: &'a Value, field: &str) -> Result<&'a str, String> {
+    document[field].as_str().ok_or_else(|| format!("{field} must be a string"))
+}
+
+fn is_rfc_3339(text: &str) -> bool {
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let Some(fraction) = shape.strip_prefix("0000-00-00T00:00:00").and_then(|rest| rest.strip_suffix('Z')) else {
+        return false;
+    };
+    fraction.is_empty() || fraction.strip_prefix('.').is_some_and(|f| !f.is_empty() && f.chars().all(|c| c == '0'))
+}

@@ -1,0 +1,88 @@
+//! The harness of the integration tests: the real program, the real kernel, the real interpreter.
+//!
+//! Owns the start and the end of servers, the checks that every answer must pass, and the looks at the host
+//! that no client can take. It ends only what it started. Nothing here waits for a length of time: it waits
+//! for an event, and gives up at a deadline that only a hang can reach.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod execution;
+mod host;
+mod http;
+mod metrics;
+mod running;
+mod server;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub(crate) use execution::{Execution, check_contract};
+pub(crate) use host::{Process, mounts_of, open_files_of, processes_below, resident_bytes, zygotes_of};
+pub(crate) use http::{Client, Response, read_to_end};
+pub(crate) use metrics::Metrics;
+pub(crate) use running::{HOLD, Running};
+pub(crate) use server::{Server, Setup, shared};
+use tempfile::TempDir;
+
+/// The program under test.
+pub(crate) const SOULBOX: &str = env!("CARGO_BIN_EXE_soulbox");
+
+/// What no step takes, unless it hangs.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often something is looked at that tells of its changes in no other way.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Looks until there is something, and fails at the deadline.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, look).unwrap_or_else(|| panic!("within {DEADLINE:?} it did not happen that {what}"))
+}
+
+/// Looks until there is something, or the time is over.
+pub(crate) fn within<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + time;
+    loop {
+        let found = look();
+        if found.is_some() || Instant::now() > deadline {
+            return found;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// A new directory that is removed in the end. The root of a container is an unprivileged user of the host,
+/// and must be able to walk through it.
+pub(crate) fn public_directory() -> TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    require_root();
+    let mode = std::fs::Permissions::from_mode(0o755);
+    tempfile::Builder::new().prefix("soulbox-test-").permissions(mode).tempdir_in("/tmp").unwrap()
+}
+
+/// There is no skipping: a test that cannot be run has failed.
+#[track_caller]
+pub(crate) fn require_root() {
+    assert!(nix::unistd::geteuid().is_root(), "run the integration tests as root: they make cgroups and map ids");
+}
+
+/// The program under test with nothing of this process's environment but the search path.
+pub(crate) fn soulbox() -> Command {
+    require_root();
+    let mut command = Command::new(SOULBOX);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("NO_COLOR", "1");
+    command
+}
+
+/// A file of the repository's `tests` directory.
+pub(crate) fn test_file(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(path)
+}
+
+/// The middle one.
+pub(crate) fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort();
+    durations[durations.len() / 2]
+}

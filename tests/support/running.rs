@@ -1,0 +1,112 @@
+//! An execution that is in progress, and the test's ways to meet it: no sandbox can call out, but root can
+//! look into one from the host, and send it a signal.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::host::{leaves_of, namespace_pids, processes_below};
+use super::{Execution, Process, Server, eventually};
+
+/// For programs that are met: `hold()` tells that all before it has happened, and returns when the test
+/// releases the program.
+pub(crate) const HOLD: &str = "
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+def hold():
+    open('/workspace/.ready', 'w').close()
+    signal.sigwait({signal.SIGUSR1})
+";
+
+/// The main process of a sandbox is the first that its pid 1 makes.
+const MAIN_PID: i32 = 2;
+
+/// An execution that was not waited for.
+#[derive(Debug)]
+pub(crate) struct Running<'a> {
+    server: &'a Server,
+    id: String,
+}
+
+impl<'a> Running<'a> {
+    /// Asks for an execution without waiting for it.
+    #[track_caller]
+    pub(crate) fn start(server: &'a Server, mut request: Value) -> Self {
+        request["wait"] = false.into();
+        let response = server.post(request);
+        assert!([200, 201, 202].contains(&response.status), "{}", response.text());
+        let id = Execution::new(response.json()).id().to_owned();
+        Running { server, id }
+    }
+
+    /// Starts a program that calls `hold()`, and waits until it does.
+    #[track_caller]
+    pub(crate) fn held(server: &'a Server, code: &str) -> Self {
+        let code = format!("{HOLD}\n{code}");
+        let running = Self::start(server, serde_json::json!({"code": code, "limits": {"wall_time_ms": 120_000}}));
+        running.await_hold();
+        running
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits until the program calls `hold()`.
+    #[track_caller]
+    pub(crate) fn await_hold(&self) {
+        eventually("the program holds", || {
+            let execution = self.server.find(&self.id);
+            assert!(!execution.has_ended(), "{:#}", execution.document());
+            let main = self.main_process()?;
+            std::path::Path::new(&format!("/proc/{main}/root/workspace/.ready")).exists().then_some(())
+        });
+    }
+
+    /// Lets a program go on that holds.
+    pub(crate) fn release(&self) {
+        kill(Pid::from_raw(self.main_process().unwrap()), Signal::SIGUSR1).unwrap();
+    }
+
+    /// All processes of the sandbox.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let own = leaves_of(self.server).into_iter().filter(|leaf| {
+            leaf.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&self.id))
+        });
+        let mut processes: Vec<_> = own.flat_map(|leaf| processes_below(&leaf)).collect();
+        processes.sort();
+        processes.dedup();
+        processes
+    }
+
+    /// The process that runs the program, by its pid on the host.
+    pub(crate) fn main_process(&self) -> Option<i32> {
+        let is_main = |pid: &i32| namespace_pids(*pid).last() == Some(&MAIN_PID);
+        self.processes().into_iter().map(|process| process.pid).find(is_main)
+    }
+
+    /// What the server says of it now.
+    #[track_caller]
+    pub(crate) fn now(&self) -> Execution {
+        self.server.find(&self.id)
+    }
+
+    /// Waits until it runs.
+    #[track_caller]
+    pub(crate) fn await_running(&self) {
+        eventually("the execution runs", || (self.now().status() == "running").then_some(()));
+    }
+
+    /// Asks for its end.
+    #[track_caller]
+    pub(crate) fn cancel(&self) {
+        let response = self.server.delete(&format!("/v1/executions/{}", self.id));
+        assert!([200, 202, 204].contains(&response.status), "{}", response.text());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn outcome(&self) -> Execution {
+        eventually("the execution ends", || Some(self.now()).filter(Execution::has_ended))
+    }
+}

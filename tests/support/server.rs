@@ -1,0 +1,263 @@
+//! A running `soulbox serve` with a state directory and a configuration of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Client, DEADLINE, Execution, Metrics, Response, eventually, public_directory, soulbox, within};
+
+/// How a server is to be started.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    config: String,
+    env: Vec<(String, String)>,
+    state_dir: Option<PathBuf>,
+    listen: Option<String>,
+    key: Option<String>,
+}
+
+/// A running server. Dropping it ends it and removes what it had.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Mutex<Child>,
+    pid: Pid,
+    state_dir: PathBuf,
+    log: Arc<Mutex<String>>,
+    client: Client,
+    _home: TempDir,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lines of the configuration file.
+    pub(crate) fn config(mut self, lines: &str) -> Self {
+        self.config = lines.to_owned();
+        self
+    }
+
+    /// A variable of the server's own environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A state directory that others use as well; it stays.
+    pub(crate) fn state_dir(mut self, directory: &Path) -> Self {
+        self.state_dir = Some(directory.to_owned());
+        self
+    }
+
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        self.listen = Some(address.to_owned());
+        self
+    }
+
+    /// The API key that requests show.
+    pub(crate) fn key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub(crate) fn start(self) -> Server {
+        let home = public_directory();
+        let state_dir = self.state_dir.unwrap_or_else(|| home.path().join("state"));
+        let config = home.path().join("soulbox.toml");
+        // A test's own settings come after, since tables end what is outside of them.
+        let grace = if self.config.contains("drain_grace") { "" } else { "drain_grace = \"1s\"\n" };
+        std::fs::write(&config, format!("{grace}{}", self.config)).unwrap();
+        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
+        let mut child = soulbox()
+            .args(["serve", "--listen", listen, "--config"])
+            .arg(&config)
+            .arg("--state-dir")
+            .arg(&state_dir)
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        let log = Arc::<Mutex<String>>::default();
+        let (found, address) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let collected = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(address) = address_in(&line) {
+                    let _ = found.send(address);
+                }
+                let mut log = collected.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let Ok(address) = address.recv_timeout(DEADLINE) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the server did not start listening; its log:\n{}", log.lock().unwrap());
+        };
+        let client = Client::new(SocketAddr::new([127, 0, 0, 1].into(), address.port()), self.key);
+        let server = Server { child: Mutex::new(child), pid, state_dir, log, client, _home: home };
+        eventually("the server is ready", || {
+            assert!(server.exit_status().is_none(), "the server has ended; its log:\n{}", server.log());
+            (server.get("/readyz").status == 200).then_some(())
+        });
+        server
+    }
+}
+
+/// The address in the line that tells of it.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening")?.1.split_once("address=")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// The server of those tests that do not mind each other. It ends with the last test that uses it.
+pub(crate) fn shared() -> Arc<Server> {
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(Server::start());
+        *shared = Arc::downgrade(&server);
+        server
+    })
+}
+
+impl Server {
+    /// A server as it is without a configuration.
+    pub(crate) fn start() -> Self {
+        Setup::new().start()
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// To talk to it otherwise than by the methods here.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.client.get(path)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Response {
+        self.client.delete(path)
+    }
+
+    /// Asks for an execution and shows the answer as it is. The language is Python unless it is given.
+    pub(crate) fn post(&self, request: Value) -> Response {
+        self.client.post("/v1/executions", &with_language(request))
+    }
+
+    /// Asks for an execution, which must be taken, and waits for its end.
+    #[track_caller]
+    pub(crate) fn execute(&self, request: Value) -> Execution {
+        let response = self.post(request);
+        assert_eq!(response.status, 200, "{}\n{}", response.text(), self.log());
+        Execution::ended(response.json())
+    }
+
+    /// Runs a program that must succeed, and returns what it printed.
+    #[track_caller]
+    pub(crate) fn run(&self, code: &str) -> String {
+        let execution = self.execute(serde_json::json!({"code": code}));
+        execution.is("succeeded").stdout().to_owned()
+    }
+
+    /// Runs a program that must succeed and print one JSON document.
+    #[track_caller]
+    pub(crate) fn probe(&self, code: &str) -> Value {
+        let text = self.run(code);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// What it knows of an execution.
+    #[track_caller]
+    pub(crate) fn find(&self, id: &str) -> Execution {
+        let response = self.get(&format!("/v1/executions/{id}"));
+        assert_eq!(response.status, 200, "{}", response.text());
+        Execution::new(response.json())
+    }
+
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Metrics {
+        let response = self.get("/metrics");
+        assert_eq!(response.status, 200, "{}", response.text());
+        Metrics::parse(&response.text())
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it ended, when it has.
+    pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
+        self.child().try_wait().unwrap()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // Its end has not been waited for, so that the pid is still its own.
+        if self.exit_status().is_none() {
+            kill(self.pid, signal).unwrap();
+        }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&self) -> ExitStatus {
+        eventually("the server ends", || self.exit_status())
+    }
+}
+
+fn with_language(mut request: Value) -> Value {
+    if let Some(fields) = request.as_object_mut() {
+        fields.entry("language").or_insert_with(|| "python".into());
+    }
+    request
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let ended = |time| within(time, || self.exit_status()).is_some();
+        self.signal(Signal::SIGTERM);
+        if !ended(PATIENCE) {
+            self.signal(Signal::SIGKILL);
+            let _ = ended(PATIENCE);
+            // The next instance removes what this one left.
+            let _ = soulbox().args(["doctor", "--json", "--state-dir"]).arg(&self.state_dir).output();
+        }
+        if std::thread::panicking() {
+            show(&self.log());
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "shown by the test runner when a test has failed")]
+fn show(log: &str) {
+    eprintln!("the server's log:\n{log}");
+}
