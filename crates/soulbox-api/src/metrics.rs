@@ -1,6 +1,7 @@
 //! Metrics: the recorder behind `/metrics`, and what is counted of HTTP itself.
 //!
-//! Owns the buckets of histograms and keeps labels to bounded sets. It never counts executions: the engine does.
+//! Owns the buckets of histograms and keeps labels to bounded sets. It never counts executions: the engine
+//! does.
 
 use std::fmt;
 use std::thread;

@@ -1,7 +1,7 @@
 //! The OpenAPI document.
 //!
-//! Owns what is said of the API as a whole; each route describes itself. A copy is kept under version control, so
-//! that a change of the API is seen as one.
+//! Owns what is said of the API as a whole, and never describes a route: each does so itself. A copy is kept
+//! under version control, so that a change of the API is seen as one.
 
 use std::sync::LazyLock;
 

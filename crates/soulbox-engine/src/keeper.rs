@@ -145,12 +145,13 @@ impl Keeper {
             self.set_up(false);
         }
         zygote.stop().await;
+        if self.stopped.load(Ordering::Acquire) {
+            // The instance takes its directory along.
+            return;
+        }
         let directory = self.directory_of(zygote.id());
         if let Err(error) = tokio::fs::remove_dir_all(&directory).await {
             tracing::warn!(%error, directory = %directory.display(), "a zygote's directory stays");
-        }
-        if self.stopped.load(Ordering::Acquire) {
-            return;
         }
         tracing::warn!(bundle = self.bundle.name(), id = zygote.id(), "a zygote ended");
         tokio::time::sleep(RESTART_PAUSE).await;

@@ -218,8 +218,7 @@ impl LimitPolicy {
 }
 
 fn check(name: LimitName, given: f64, minimum: f64, maximum: f64) -> Result<(), LimitError> {
-    // Written so that NaN is refused as well.
-    if !(given >= minimum) {
+    if given.is_nan() || given < minimum {
         return Err(LimitError::TooSmall { name, given, minimum });
     }
     if given > maximum {

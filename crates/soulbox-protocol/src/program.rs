@@ -207,7 +207,8 @@ mod encode {
     }
 }
 
-#[cfg(all(test, feature = "host"))]
+#[cfg(feature = "host")]
+#[cfg(test)]
 mod tests {
     extern crate std;
 

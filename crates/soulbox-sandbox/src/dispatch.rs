@@ -169,7 +169,7 @@ mod tests {
 
     /// Classic BPF over `struct seccomp_data`, as the kernel interprets it.
     fn run(program: &BpfProgram, arch: u32, number: u32, args: [u64; 6]) -> u32 {
-        let mut data = vec![0u8; 64];
+        let mut data = [0u8; 64];
         data[0..4].copy_from_slice(&number.to_ne_bytes());
         data[4..8].copy_from_slice(&arch.to_ne_bytes());
         for (index, arg) in args.iter().enumerate() {

@@ -54,7 +54,7 @@ impl SeqPacket {
 
     /// Receives a packet; `None` when the other end is closed.
     pub(crate) async fn receive(&self) -> io::Result<Option<Packet>> {
-        self.fd.async_io(Interest::READABLE, |fd| receive_now(fd)).await
+        self.fd.async_io(Interest::READABLE, receive_now).await
     }
 
     /// Receives a packet that is already there; `None` when there is none.
