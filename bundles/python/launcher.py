@@ -19,6 +19,9 @@ import types
 
 SHIM = "/.soulbox/libsoulbox.so"
 
+# The environment of the zygote, which is that of every program that asks for no other.
+ENVIRONMENT = {name + b"=" + value for name, value in os.environb.items()}
+
 # Unrelated to any program, but it makes the interpreter build what its first compile and its first
 # exception need, which would otherwise be built anew in every fork.
 WARM_UP = '''
@@ -126,12 +129,12 @@ def serve():
 
 def set_environment(variables):
     """Makes the environment of the process what the job says, and nothing else."""
+    if set(variables) == ENVIRONMENT:
+        return
     wanted = dict(variable.split(b"=", 1) for variable in variables)
     for name in [name for name in os.environb if name not in wanted]:
         del os.environb[name]
-    for name, value in wanted.items():
-        if os.environb.get(name) != value:
-            os.environb[name] = value
+    os.environb.update(wanted)
 
 
 def run(arguments):
@@ -147,8 +150,8 @@ def run(arguments):
     module.__loader__ = importlib.machinery.SourceFileLoader("__main__", path)
     sys.modules["__main__"] = module
     try:
-        with io.open_code(path) as file:
-            source = file.read()
+        with io.FileIO(path) as file:
+            source = file.readall()
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
         return 0
     except SystemExit as exit:

@@ -102,6 +102,9 @@ impl Bundle {
         }
         if let Some(process) = spec.process_mut() {
             process.set_args(Some(self.zygote_command(settings.runtime_dir)?));
+            // That of the programs, so that a fork has nothing to change.
+            let environment = self.environment().iter().map(|(name, value)| format!("{name}={value}"));
+            process.set_env(Some(environment.collect()));
         }
         if let Some(linux) = spec.linux_mut() {
             linux.set_cgroups_path(Some(settings.cgroup.to_owned()));

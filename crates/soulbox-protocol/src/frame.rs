@@ -23,13 +23,13 @@ pub enum HostMessage {
         /// Instructions of each filter in the order of installation; unused places are 0.
         filter_lens: [u16; MAX_FILTERS],
     },
-    /// Make a sandbox; with its job socket and the `cgroup.procs` files it has to join.
+    /// Make a sandbox; with its job socket and the files through which it joins its leaf cgroup.
     Spawn {
         /// The daemon's number for the sandbox, given back in [`ZygoteMessage::Spawned`].
         seq: u64,
         /// User and group id, inside the container, that the program runs as. Never 0.
         id: u32,
-        /// How many `cgroup.procs` files follow the job socket.
+        /// How many files for joining the cgroup follow the job socket.
         cgroup_fds: u8,
     },
 }

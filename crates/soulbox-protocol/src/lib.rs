@@ -13,7 +13,7 @@
 //!   │ Init    + [seccomp filters]  ──►   │   once, before anything else
 //!   │ ◄──                        Ready   │   the interpreter is warm
 //!   │ Spawn   + [job socket,             │
-//!   │            cgroup.procs …]   ──►   │   any number of times
+//!   │            cgroup files …]   ──►   │   any number of times
 //!   │ ◄──        Spawned  + [pidfd]      │   one for each Spawn, in order
 //!   │ (closes)                     ──►   │   the zygote exits, and the kernel ends all it made
 //! ```
@@ -46,8 +46,8 @@ pub use setup::{SetupError, SetupStep};
 /// The zygote's end of the control socket: the first descriptor after the standard streams.
 pub const CONTROL_FD: i32 = 3;
 
-/// Most `cgroup.procs` files that one [`HostMessage::Spawn`] carries: one on cgroup v2, one for each
-/// hierarchy (memory, pids, cpu, cpuacct) on v1.
+/// Most files for joining a cgroup (`cgroup.procs`, on v1 `tasks`) that one [`HostMessage::Spawn`] carries:
+/// one on cgroup v2, one for each hierarchy (memory, pids, cpu, cpuacct) on v1.
 pub const MAX_CGROUP_FDS: usize = 4;
 
 /// Most seccomp filters that [`HostMessage::Init`] announces.

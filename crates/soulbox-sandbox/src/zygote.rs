@@ -157,14 +157,14 @@ impl Zygote {
     pub async fn spawn(&self, name: &str, limits: &LeafLimits) -> Result<Sandbox, SpawnError> {
         let id = IdPool::take(&self.ids).ok_or(SpawnError::NoId)?;
         let leaf = self.instance.leaf(name, limits)?;
-        let procs = leaf.open_procs()?;
+        let join_files = leaf.open_join_files()?;
         let (job_socket, theirs) = SeqPacket::pair()?;
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.shared.pending().as_mut().ok_or(SpawnError::ZygoteLost)?.insert(seq, sender);
 
-        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds: procs.len() as u8 };
-        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(procs.iter().map(AsFd::as_fd)).collect();
+        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds: join_files.len() as u8 };
+        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(join_files.iter().map(AsFd::as_fd)).collect();
         let answer = async {
             self.shared.control.send(&spawn.encode(), &fds).await.map_err(|_| SpawnError::ZygoteLost)?;
             receiver.await.map_err(|_| SpawnError::ZygoteLost)?.map_err(SpawnError::Clone)

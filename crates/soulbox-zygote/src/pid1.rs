@@ -19,8 +19,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) id: u32,
     /// The sandbox's end of the job socket.
     pub(crate) job_socket: Fd,
-    /// The `cgroup.procs` files of the leaf cgroup, opened by the daemon.
-    pub(crate) cgroup_procs: &'a [Fd],
+    /// The files through which a process joins the leaf cgroup, opened by the daemon.
+    pub(crate) join_files: &'a [Fd],
     /// Where the interpreter's libc keeps its thread's id.
     pub(crate) tid_slot: *mut libc::c_int,
     /// The seccomp filters to install.
@@ -62,7 +62,7 @@ pub(crate) fn fail(job_socket: Fd, error: SetupError) -> ! {
 
 fn surroundings(spawn: &Spawn<'_>) -> Result<(), SetupError> {
     sys::close(CONTROL_FD);
-    join_cgroup(spawn.cgroup_procs)?;
+    join_cgroup(spawn.join_files)?;
     sys::unshare(libc::CLONE_NEWCGROUP).of(SetupStep::UnshareCgroupNamespace)?;
     make_mounts_private()?;
     mount_proc()?;
@@ -74,8 +74,8 @@ fn surroundings(spawn: &Spawn<'_>) -> Result<(), SetupError> {
 /// Moves this process into the leaf, so that all it makes from here on counts there. The daemon opened the
 /// files, and the kernel checks the rights of the opener (cgroup v2 documentation, "Delegation
 /// Containment"), so that a process of the container needs none of its own.
-fn join_cgroup(cgroup_procs: &[Fd]) -> Result<(), SetupError> {
-    for (index, fd) in cgroup_procs.iter().enumerate() {
+fn join_cgroup(join_files: &[Fd]) -> Result<(), SetupError> {
+    for (index, fd) in join_files.iter().enumerate() {
         sys::write(*fd, b"0").of_item(SetupStep::JoinCgroup, index)?;
         sys::close(*fd);
     }

@@ -126,8 +126,8 @@ fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
         let HostMessage::Spawn { seq, id, cgroup_fds } = message else {
             return Err(Errno(libc::EBADMSG));
         };
-        let (job_socket, cgroup_procs) = packet.fds().split_first().ok_or(Errno(libc::EBADMSG))?;
-        if cgroup_procs.len() != usize::from(cgroup_fds) {
+        let (job_socket, join_files) = packet.fds().split_first().ok_or(Errno(libc::EBADMSG))?;
+        if join_files.len() != usize::from(cgroup_fds) {
             return Err(Errno(libc::EBADMSG));
         }
 
@@ -135,7 +135,7 @@ fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
         let mut pidfd = -1;
         let cloned = sys::clone3(NAMESPACES, Some(&mut pidfd), tid_slot);
         if let Ok(Cloned::Child) = cloned {
-            let spawn = Spawn { id, job_socket: *job_socket, cgroup_procs, tid_slot, filters };
+            let spawn = Spawn { id, job_socket: *job_socket, join_files, tid_slot, filters };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);

@@ -115,15 +115,21 @@ impl Leaf {
         }
     }
 
-    /// Opens the files through which a process joins the leaf, by writing `0` to each.
-    pub(crate) fn open_procs(&self) -> Result<Vec<File>, CgroupError> {
-        self.directories()
-            .into_iter()
-            .map(|directory| {
-                let path = directory.join("cgroup.procs");
-                OpenOptions::new().write(true).open(&path).map_err(CgroupError::io("open", &path))
-            })
-            .collect()
+    /// Opens the files through which a process without threads joins the leaf, by writing `0` to each.
+    ///
+    /// On v1 that is `tasks`, which moves one thread: moving a whole process by `cgroup.procs` takes a lock
+    /// over all forks and exits of the machine, for which the kernel waits a grace period of RCU when nobody
+    /// has taken it lately, and a run on an idle machine would start 10 to 20 ms later.
+    pub(crate) fn open_join_files(&self) -> Result<Vec<File>, CgroupError> {
+        let name = match self.files {
+            Files::V2 { .. } => "cgroup.procs",
+            Files::V1 { .. } => "tasks",
+        };
+        let open = |directory: &Path| {
+            let path = directory.join(name);
+            OpenOptions::new().write(true).open(&path).map_err(CgroupError::io("open", &path))
+        };
+        self.directories().into_iter().map(open).collect()
     }
 
     /// Cpu time used so far.
