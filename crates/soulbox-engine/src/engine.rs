@@ -8,11 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use soulbox_bundle::{Bundle, IdRange};
 use soulbox_sandbox::{
-    CgroupMode, Instance, InstanceError, RunReport, SeccompError, SpawnError, WORKSPACE, Workload,
+    CgroupMode, Ended, Instance, InstanceError, RunReport, SeccompError, SpawnError, WORKSPACE, Workload,
     WorkloadFile, error_chain,
 };
 
-use crate::admission::{Admission, QueuePlace};
+use crate::admission::{Admission, Bounds, QueuePlace};
 use crate::execution::{ExecutionId, Outcome, StartKind, Status, Subject, Timing};
 use crate::keeper::Keeper;
 use crate::limits::LimitPolicy;
@@ -21,6 +21,8 @@ use crate::request::{Argument, ExecutionRequest, Layout, RequestError, Variable}
 
 /// How often a run is given another zygote when the one it got was lost before the program started.
 const SPAWN_ATTEMPTS: u32 = 3;
+
+const CANCELLED_EARLY: &str = "cancelled before it was started";
 
 /// Ids of one container: what a 16-bit uid needs.
 const IDS_PER_CONTAINER: u32 = 1 << 16;
@@ -34,6 +36,10 @@ pub struct EngineConfig {
     pub max_concurrent: usize,
     /// Executions that wait beyond those.
     pub max_queued: usize,
+    /// Memory for the requests of all executions that wait or run. A request that does not fit is refused.
+    pub max_request_bytes: usize,
+    /// Memory for the outputs of all executions that run, by their limits. One that does not fit waits.
+    pub max_output_bytes: usize,
     /// Defaults and maxima of limits.
     pub limits: LimitPolicy,
     /// The first host id of the containers' user namespaces; each bundle has 65,536 from there on.
@@ -51,6 +57,8 @@ impl EngineConfig {
             state_dir,
             max_concurrent: 100,
             max_queued: 1000,
+            max_request_bytes: 256 << 20,
+            max_output_bytes: 512 << 20,
             limits: LimitPolicy::default(),
             // In the range that systemd sets aside for containers (its "Users, Groups, UIDs and GIDs").
             first_host_id: 0x4000_0000,
@@ -145,7 +153,12 @@ impl Engine {
         let keepers = keepers.collect::<Result<_, _>>()?;
         describe_metrics();
         Ok(Arc::new(Engine {
-            admission: Admission::new(config.max_concurrent, config.max_queued),
+            admission: Admission::new(Bounds {
+                max_concurrent: config.max_concurrent,
+                max_queued: config.max_queued,
+                max_request_bytes: config.max_request_bytes,
+                max_output_bytes: config.max_output_bytes,
+            }),
             registry: Registry::new(config.remembered, config.remembered_bytes),
             config,
             instance,
@@ -238,7 +251,10 @@ impl Engine {
         let keeper = self.keeper_of(&request.language)?;
         let limits = self.config.limits.resolve(&request.limits).map_err(RequestError::from)?;
         let layout = request.lay_out(keeper.bundle().file_name(), limits.disk_bytes)?;
-        let place = self.admission.enter().map_err(|_| {
+        // Each of the two streams can reach the limit.
+        let output_bytes = usize::try_from(limits.output_bytes.saturating_mul(2)).unwrap_or(usize::MAX);
+        let request_bytes = layout.bytes() + request.stdin.len();
+        let place = self.admission.enter(request_bytes, output_bytes).map_err(|_| {
             metrics::counter!("soulbox_rejected_total", "reason" => "queue_full").increment(1);
             let (queued, running) = self.load();
             SubmitError::QueueFull { running, queued }
@@ -291,14 +307,22 @@ impl Engine {
         let queued = submitted.elapsed();
         let timing = |start, run| Timing { queued, start, run, total: submitted.elapsed() };
         let Some(_place) = admitted else {
-            let detail = "cancelled before it was started".to_owned();
             let timing = timing(Duration::ZERO, Duration::ZERO);
-            return Outcome::without_run(ticket.subject(), Status::Cancelled, detail, timing);
+            return Outcome::without_run(
+                ticket.subject(),
+                Status::Cancelled,
+                CANCELLED_EARLY.to_owned(),
+                timing,
+            );
         };
         ticket.set_running();
         let started = Instant::now();
         match job.run(&ticket).await {
-            Ok((report, kind)) => {
+            Ok(None) => {
+                let timing = timing(started.elapsed(), Duration::ZERO);
+                Outcome::without_run(ticket.subject(), Status::Cancelled, CANCELLED_EARLY.to_owned(), timing)
+            }
+            Ok(Some((report, kind))) => {
                 let start = started.elapsed().saturating_sub(report.since_start);
                 let timing = timing(start, report.run_time);
                 Outcome::of_run(ticket.subject(), report, kind, timing)
@@ -345,30 +369,50 @@ struct Job {
 }
 
 impl Job {
-    /// Runs it on a zygote, on another one when the first is lost before the program has started. The error
-    /// is a sentence for the client.
-    async fn run(self, ticket: &Ticket) -> Result<(RunReport, StartKind), String> {
+    /// Runs it on a zygote, on another one when the first is lost before the program has started. `None` when
+    /// it was cancelled before that. The error is a sentence for the client.
+    async fn run(self, ticket: &Ticket) -> Result<Option<(RunReport, StartKind)>, String> {
         let limits = ticket.subject().limits;
         let keeper = Arc::clone(&self.keeper);
         let workload = self.into_workload()?;
         let mut kind = StartKind::Zygote;
         for attempt in 1..=SPAWN_ATTEMPTS {
-            let (zygote, this_kind) = keeper.zygote().await.map_err(|error| {
-                format!("the language's zygote could not be started: {}", error_chain(&error))
-            })?;
+            // In a task of its own: a start that nobody waits for any more is the next one's gain.
+            let zygote = tokio::spawn({
+                let keeper = Arc::clone(&keeper);
+                async move { keeper.zygote().await }
+            });
+            let (zygote, this_kind) = match ticket.cancellation().run_until_cancelled(zygote).await {
+                None => return Ok(None),
+                Some(Ok(Ok(zygote))) => zygote,
+                Some(Ok(Err(error))) => {
+                    let error = error_chain(&error);
+                    return Err(format!("the language's zygote could not be started: {error}"));
+                }
+                Some(Err(error)) => return Err(format!("starting the language's zygote failed: {error}")),
+            };
             if this_kind == StartKind::Cold {
                 kind = StartKind::Cold;
             }
             let name = format!("{}-{attempt}", ticket.id());
-            let sandbox = match zygote.spawn(&name, &limits.leaf()).await {
-                Ok(sandbox) => sandbox,
-                Err(SpawnError::ZygoteLost) => continue,
-                Err(error) => return Err(format!("no sandbox could be made: {}", error_chain(&error))),
+            let leaf = limits.leaf();
+            let spawned = ticket.cancellation().run_until_cancelled(zygote.spawn(&name, &leaf)).await;
+            let sandbox = match spawned {
+                None => return Ok(None),
+                Some(Ok(sandbox)) => sandbox,
+                Some(Err(SpawnError::ZygoteLost)) => continue,
+                Some(Err(error)) => {
+                    return Err(format!("no sandbox could be made: {}", error_chain(&error)));
+                }
             };
-            let report = sandbox.run(&workload, &limits.run(), ticket.cancellation()).await;
-            return report
-                .map(|report| (report, kind))
-                .map_err(|error| format!("the sandbox could not be run: {}", error_chain(&error)));
+            match sandbox.run(&workload, &limits.run(), ticket.cancellation()).await {
+                // Nothing of the program has run, so that it can be run on another.
+                Ok(report) if report.ended == Ended::ZygoteLost && !report.started => {}
+                Ok(report) => return Ok(Some((report, kind))),
+                Err(error) => {
+                    return Err(format!("the sandbox could not be run: {}", error_chain(&error)));
+                }
+            }
         }
         Err("the language's zygote was lost again and again; it can be tried later".to_owned())
     }

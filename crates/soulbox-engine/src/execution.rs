@@ -190,14 +190,14 @@ impl Outcome {
     /// An execution as its sandbox reports it.
     pub(crate) fn of_run(subject: Subject, report: RunReport, kind: StartKind, timing: Timing) -> Self {
         let (status, detail) = judge(&report, &subject.limits);
-        let (exit_code, signal) = match report.ended {
-            Ended::Exited(code) => (Some(code), None),
-            Ended::Signaled(signal) => (None, Some(signal)),
-            // Ended by the kernel's or our own SIGKILL; which limit it was is in the status.
-            Ended::WallTime | Ended::CpuTime | Ended::OutOfMemory | Ended::OutputLimit(_) => (None, Some(9)),
-            Ended::Cancelled | Ended::ZygoteLost | Ended::SetupFailed(_) | Ended::SetupTimeout => {
-                (None, None)
+        let (exit_code, signal) = match (report.main_ended, report.ended) {
+            (Some(Ended::Exited(code)), _) => (Some(code), None),
+            (Some(Ended::Signaled(signal)), _) => (None, Some(signal)),
+            // Ended by the kernel's or our own signal; which limit it was is in the status.
+            (_, Ended::WallTime | Ended::CpuTime | Ended::OutOfMemory | Ended::OutputLimit(_)) => {
+                (None, Some(SIGKILL))
             }
+            _ => (None, None),
         };
         Outcome {
             id: subject.id,
@@ -225,6 +225,8 @@ impl Outcome {
     }
 }
 
+const SIGKILL: i32 = 9;
+
 fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
     let usage = &report.usage;
     let (status, detail) = match report.ended {
@@ -246,7 +248,8 @@ fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
             (Status::Killed, format!("the program was ended by signal {}{hint}", signal_name(signal)))
         }
         Ended::WallTime => {
-            (Status::TimedOut, format!("wall time limit of {} reached", millis(limits.wall_time)))
+            let (limit, reached) = (millis(limits.wall_time), millis(report.run_time));
+            (Status::TimedOut, format!("wall time limit of {limit} reached; ended after {reached}"))
         }
         Ended::CpuTime => (
             Status::TimedOut,
@@ -342,6 +345,8 @@ mod tests {
             disk_full: false,
             collected: Collected::default(),
             start_time: Duration::ZERO,
+            main_ended: None,
+            started: false,
             since_start: Duration::ZERO,
             run_time: Duration::ZERO,
         };
@@ -359,7 +364,10 @@ mod tests {
             (Status::OutOfMemory, "memory limit of 64.0 MiB reached; peak 63.9 MiB")
         );
         let (status, text) = detail(Ended::WallTime, |_| {});
-        assert_eq!((status, text.as_str()), (Status::TimedOut, "wall time limit of 10000 ms reached"));
+        assert_eq!(
+            (status, text.as_str()),
+            (Status::TimedOut, "wall time limit of 10000 ms reached; ended after 0 ms")
+        );
         let (_, text) = detail(Ended::Exited(1), |report| report.disk_full = true);
         assert_eq!(text, "the program exited with code 1; its disk limit of 64.0 MiB was reached");
         let (_, text) = detail(Ended::Exited(1), |report| report.usage.pids_refused = 3);

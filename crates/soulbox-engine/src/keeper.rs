@@ -3,9 +3,9 @@
 //! Owns the generations of a bundle's container. It never restarts an execution: that is the engine's.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use soulbox_bundle::{Bundle, ContainerSettings, IdRange, MaterializeError, Unavailable};
 use soulbox_sandbox::{
@@ -28,6 +28,8 @@ pub(crate) enum KeeperError {
     Zygote(#[from] ZygoteError),
     #[error("the engine is shutting down")]
     Stopped,
+    #[error("a start has just failed: {0}")]
+    JustFailed(String),
     #[error("laying the bundle out was interrupted")]
     Interrupted,
 }
@@ -43,6 +45,8 @@ pub(crate) struct Keeper {
     generation: AtomicU64,
     /// Held while a zygote is started, so that one is enough for all who wait for it.
     current: Mutex<Option<Arc<Zygote>>>,
+    /// When and why the last start failed; taken while `current` is held.
+    last_failure: std::sync::Mutex<Option<(Instant, String)>>,
     up: AtomicBool,
     stopped: AtomicBool,
 }
@@ -61,6 +65,7 @@ impl Keeper {
             ids,
             generation: AtomicU64::new(1),
             current: Mutex::default(),
+            last_failure: std::sync::Mutex::default(),
             up: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         })
@@ -100,7 +105,15 @@ impl Keeper {
             // Its end is watched by its own guard.
             drop(lost);
         }
-        let zygote = Arc::new(self.start().await?);
+        let just_failed = self.last_failure().clone().filter(|(when, _)| when.elapsed() < RESTART_PAUSE);
+        if let Some((_, why)) = just_failed {
+            return Err(KeeperError::JustFailed(why));
+        }
+        let started = self.start().await;
+        if let Err(error) = &started {
+            *self.last_failure() = Some((Instant::now(), error_chain(error)));
+        }
+        let zygote = Arc::new(started?);
         *current = Some(Arc::clone(&zygote));
         self.set_up(true);
         drop(current);
@@ -124,10 +137,21 @@ impl Keeper {
             bundle.materialize(&target, &settings)
         });
         laid_out.await.map_err(|_| KeeperError::Interrupted)??;
-        let spec = ZygoteSpec { id, bundle: directory, filters: &self.filters };
-        let zygote = Zygote::start(Arc::clone(&self.instance), &spec).await?;
-        tracing::info!(bundle = self.bundle.name(), id = spec.id, "zygote is ready");
-        Ok(zygote)
+        let spec = ZygoteSpec { id, bundle: directory.clone(), filters: &self.filters };
+        match Zygote::start(Arc::clone(&self.instance), &spec).await {
+            Ok(zygote) => {
+                tracing::info!(bundle = self.bundle.name(), id = spec.id, "zygote is ready");
+                Ok(zygote)
+            }
+            Err(error) => {
+                remove_directory(&directory).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn last_failure(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn directory_of(&self, id: &str) -> PathBuf {
@@ -149,10 +173,7 @@ impl Keeper {
             // The instance takes its directory along.
             return;
         }
-        let directory = self.directory_of(zygote.id());
-        if let Err(error) = tokio::fs::remove_dir_all(&directory).await {
-            tracing::warn!(%error, directory = %directory.display(), "a zygote's directory stays");
-        }
+        remove_directory(&self.directory_of(zygote.id())).await;
         tracing::warn!(bundle = self.bundle.name(), id = zygote.id(), "a zygote ended");
         tokio::time::sleep(RESTART_PAUSE).await;
         if let Err(error) = self.zygote().await {
@@ -173,6 +194,12 @@ impl Keeper {
             self.set_up(false);
             zygote.stop().await;
         }
+    }
+}
+
+async fn remove_directory(directory: &Path) {
+    if let Err(error) = tokio::fs::remove_dir_all(directory).await {
+        tracing::warn!(%error, directory = %directory.display(), "a zygote's directory stays");
     }
 }
 

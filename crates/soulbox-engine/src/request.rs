@@ -295,6 +295,13 @@ pub(crate) struct Layout {
     pub(crate) entrypoint: WorkspacePath,
 }
 
+impl Layout {
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> usize {
+        self.files.iter().map(|file| file.content.len()).sum()
+    }
+}
+
 impl ExecutionRequest {
     /// Takes code, files and entrypoint together.
     pub(crate) fn lay_out(&mut self, file_name: &str, disk_bytes: u64) -> Result<Layout, RequestError> {

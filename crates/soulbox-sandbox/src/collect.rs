@@ -39,7 +39,8 @@ pub struct CollectedFile {
 pub struct Collected {
     /// The files, in the order of their paths.
     pub files: Vec<CollectedFile>,
-    /// Files that matched and were left out: not readable, or too much for the bounds.
+    /// What was left out: files that matched and are not readable or too much for the bounds, and whatever
+    /// could not be looked at for its name, its depth or its number.
     pub left_out: usize,
 }
 
@@ -74,13 +75,18 @@ impl Walk<'_> {
             }
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
+                self.collected.left_out += 1;
                 return;
             }
-            // Names that are not UTF-8 cannot be told to the client.
-            let Ok(name) = name.to_str() else { continue };
+            let Ok(name) = name.to_str() else {
+                // A name that is not UTF-8 cannot be told to the client.
+                self.collected.left_out += 1;
+                continue;
+            };
             let path = path.join(name);
             match entry.file_type() {
                 Some(Type::Directory) if depth < MAX_DEPTH => self.directory(&path, depth + 1),
+                Some(Type::Directory) => self.collected.left_out += 1,
                 Some(Type::File) if self.wanted.is_match(&path) => self.file(path),
                 _ => {}
             }

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -38,6 +38,9 @@ pub enum InstanceError {
     /// Containers cannot see their files there.
     #[error("{} is closed to other users, and containers run as others: open it with chmod o+x, or choose another place with --state-dir", .0.display())]
     Closed(PathBuf),
+    /// Others could change what root is about to use.
+    #[error("{} belongs to or can be written by other users; make it root's own (chown root, chmod go-w), or choose another place with --state-dir", .0.display())]
+    Untrusted(PathBuf),
     /// The cgroups cannot be used.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
@@ -115,12 +118,22 @@ impl Drop for Instance {
     }
 }
 
-/// The root of a container is an unprivileged user of the host, who has to reach its bundle.
+/// The root of a container is an unprivileged user of the host, who has to reach its bundle; and nobody but
+/// us and root may change what lies there.
 fn check_open(directory: &Path) -> Result<(), InstanceError> {
     const SEARCH_BY_OTHERS: u32 = 0o001;
+    const WRITE_BY_OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let own = nix::unistd::geteuid().as_raw();
     for ancestor in directory.ancestors() {
         let metadata = fs::metadata(ancestor).map_err(InstanceError::io("read", ancestor))?;
-        if metadata.permissions().mode() & SEARCH_BY_OTHERS == 0 {
+        let mode = metadata.permissions().mode();
+        // In a sticky directory others can add, but not rename or remove what is ours.
+        let writable = mode & WRITE_BY_OTHERS != 0 && mode & STICKY == 0;
+        if writable || ![0, own].contains(&metadata.uid()) {
+            return Err(InstanceError::Untrusted(ancestor.to_owned()));
+        }
+        if mode & SEARCH_BY_OTHERS == 0 {
             return Err(InstanceError::Closed(ancestor.to_owned()));
         }
     }
@@ -151,8 +164,9 @@ fn clean_dead(instances: &Path) -> Result<(), InstanceError> {
         }
         tracing::info!(directory = %directory.display(), "cleaning up after an instance that was killed");
         let list = fs::read_to_string(directory.join(CGROUPS_FILE)).unwrap_or_default();
-        for cgroup in list.lines() {
-            cgroup::remove_tree(Path::new(cgroup))?;
+        let own = Path::new(CGROUP_PARENT).join(entry.file_name());
+        for cgroup in list.lines().map(Path::new).filter(|cgroup| cgroup.ends_with(&own)) {
+            cgroup::remove_tree(cgroup)?;
         }
         fs::remove_dir_all(&directory).map_err(InstanceError::io("remove", &directory))?;
     }
@@ -172,6 +186,19 @@ mod tests {
         assert!(matches!(check_open(&below), Err(InstanceError::Closed(path)) if path == directory.path()));
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
         check_open(&below).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_can_change_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        assert!(matches!(check_open(directory.path()), Err(InstanceError::Untrusted(_))));
+        mode(0o1777);
+        check_open(directory.path()).unwrap();
+        mode(0o755);
+        std::os::unix::fs::chown(directory.path(), Some(65534), None).unwrap();
+        assert!(matches!(check_open(directory.path()), Err(InstanceError::Untrusted(_))));
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl OutputPipe {
     /// A new pipe for at most `limit` bytes; the second value is the program's end.
     pub(crate) fn new(limit: usize) -> io::Result<(Self, OwnedFd)> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        sys::open_to_all(&write)?;
         nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let pipe = Some(sys::watch(read, Interest::READABLE)?);
         Ok((OutputPipe { pipe, output: Output::default(), limit }, write))

@@ -117,6 +117,8 @@ pub enum Ended {
 pub struct RunReport {
     /// How it ended.
     pub ended: Ended,
+    /// How the main process ended, where it did so by itself: [`Ended::Exited`] or [`Ended::Signaled`].
+    pub main_ended: Option<Ended>,
     /// What it wrote to standard output.
     pub stdout: Output,
     /// What it wrote to standard error.
@@ -129,6 +131,8 @@ pub struct RunReport {
     pub disk_full: bool,
     /// The files that were asked for; none when it did not end by itself.
     pub collected: Collected,
+    /// Whether untrusted code ran at all.
+    pub started: bool,
     /// From the hand-over of the job to the start of the program.
     pub start_time: Duration,
     /// From the start of the program until all of it was gone and known.
@@ -146,7 +150,7 @@ pub enum RunError {
     /// The program is larger than the protocol can say.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// What it used could not be read, or its cgroup not removed.
+    /// Its cgroup could not be read.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
 }
@@ -208,13 +212,15 @@ impl Sandbox {
         let usage = self.leaf.usage();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         let collected = watch.collect(workload).await;
-        self.leaf.remove()?;
+        self.leaf.remove().await;
         seen?;
         let usage = usage?;
         Ok(RunReport {
             ended: watch.verdict(&usage),
             start_time: watch.started.unwrap_or(handed_over) - handed_over,
             since_start: watch.started.map_or(Duration::ZERO, |started| started.elapsed()),
+            main_ended: watch.exited.as_ref().map(|exited| exited.ended),
+            started: watch.started.is_some(),
             run_time: watch.run_time(),
             stdout: streams.stdout.finish(),
             stderr: streams.stderr.finish(),
@@ -396,6 +402,8 @@ impl<'a> Watch<'a> {
         }
         match &self.exited {
             // Before the program ran, the main process ends only by telling why; without, it was ended.
+            Some(_) if self.started.is_some() && usage.cpu_time > self.limits.cpu_time => Ended::CpuTime,
+            Some(_) if self.started.is_some() && self.run_time() > self.limits.wall_time => Ended::WallTime,
             Some(exited) if self.started.is_some() => exited.ended,
             _ => Ended::ZygoteLost,
         }
@@ -455,6 +463,7 @@ struct StdinPipe<'a> {
 impl<'a> StdinPipe<'a> {
     fn new(content: &'a [u8]) -> io::Result<(Self, OwnedFd)> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+        sys::open_to_all(&read)?;
         fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let rest = write_some(&write, content)?;
         let pipe = if rest.is_empty() { None } else { Some(sys::watch(write, Interest::WRITABLE)?) };

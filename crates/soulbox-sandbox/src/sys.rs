@@ -30,6 +30,13 @@ pub(crate) fn pidfd_kill(pidfd: impl AsFd) -> io::Result<()> {
     }
 }
 
+/// fchmod(2) of a pipe, so that the program can open its streams again by name (`/dev/stdout`). A pipe is
+/// made as its maker's, and the program is another user.
+pub(crate) fn open_to_all(pipe: &OwnedFd) -> io::Result<()> {
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+    Ok(nix::sys::stat::fchmod(pipe, mode)?)
+}
+
 /// dup2(2) to a number that the caller owns: whatever was open there is closed. The copy stays open over
 /// execve(2), for the process that is made next to find it at that number.
 pub(crate) fn place_fd(fd: impl AsFd, number: c_int) -> io::Result<()> {

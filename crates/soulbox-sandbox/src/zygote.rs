@@ -122,8 +122,8 @@ impl Zygote {
     pub async fn start(instance: Arc<Instance>, spec: &ZygoteSpec<'_>) -> Result<Self, ZygoteError> {
         let (control, theirs) = SeqPacket::pair()?;
         let root = instance.directory().join("containers");
-        let container = Container::start(&spec.id, &spec.bundle, &root, theirs).await?;
         let filters = memory_file("seccomp-filters", &spec.filters.to_bytes())?;
+        let container = Container::start(&spec.id, &spec.bundle, &root, theirs).await?;
         let init = HostMessage::Init { filter_lens: spec.filters.lens() };
         let ready = async {
             control.send(&init.encode(), &[filters.as_fd()]).await?;

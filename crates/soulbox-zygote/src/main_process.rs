@@ -116,11 +116,17 @@ fn install_streams(streams: [Fd; 3]) -> Result<(), SetupError> {
     Ok(())
 }
 
+/// Queued real-time signals and POSIX timers of one sandbox.
+const PENDING_SIGNALS: u64 = 256;
+
 fn set_rlimits(job: &Job) -> Result<(), SetupError> {
     const UNLIMITED: u64 = u64::MAX;
     let limits = [
-        // No core files: they would hold the memory of others' interpreters.
-        (libc::RLIMIT_CORE, 0, 0),
+        // No core dumps: they would hold the memory of others' interpreters. 1 byte is less than the page that
+        // a file takes, and the one value that also keeps the kernel from piping to a handler (core(5)).
+        (libc::RLIMIT_CORE, 1, 1),
+        // Counted for the user who made the user namespace as well, which is the host's root.
+        (libc::RLIMIT_SIGPENDING, PENDING_SIGNALS, PENDING_SIGNALS),
         (libc::RLIMIT_NOFILE, job.open_files, job.open_files),
         // Sparse files cost no space, and are bounded here.
         (libc::RLIMIT_FSIZE, job.disk_bytes, job.disk_bytes),

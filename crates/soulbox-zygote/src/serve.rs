@@ -115,6 +115,7 @@ pub fn soulbox_execute() -> c_int {
 fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
     drop_inheritable_privileges();
     make_mount_points()?;
+    close_project_ids()?;
     // Ended children leave no zombies: their end is read from the pidfd, which the daemon has.
     sys::set_signal(libc::SIGCHLD, libc::SIG_IGN)?;
     let tid_slot = sys::tid_slot();
@@ -187,6 +188,15 @@ fn make_mount_points() -> sys::Result<()> {
         Ok(()) | Err(Errno(libc::EEXIST)) => Ok(()),
         Err(errno) => Err(errno),
     }
+}
+
+/// A user namespace's map of project ids can be written once, by any process of it (user_namespaces(7)), and
+/// would be the one thing that a run leaves for the next. So it is written now.
+fn close_project_ids() -> sys::Result<()> {
+    let fd = sys::open(c"/proc/self/projid_map", libc::O_WRONLY, 0)?;
+    let written = sys::write(fd, b"0 0 1\n");
+    sys::close(fd);
+    written.map(drop)
 }
 
 fn call(hook: Option<extern "C" fn()>) {

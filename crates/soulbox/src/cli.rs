@@ -37,10 +37,14 @@ pub(crate) enum Command {
     },
 }
 
-/// Standard output, standard error and the exit code are the program's own. Beyond those the exit code is
-/// 124 when a time limit was reached, 137 when the memory limit was, 128 and the signal's number when a
-/// signal ended the program, and 125 when the sandbox itself failed.
+/// The doc comment of `Command::Run` is the command's description; what is to be said beyond it comes after.
+const RUN_EXIT_CODES: &str = "\
+Standard output, standard error and the exit code are the program's own. Beyond those the exit code is
+124 when a time limit was reached, 137 when the memory limit was, 128 and the signal's number when a
+signal ended the program, and 125 when the sandbox itself failed.";
+
 #[derive(Debug, Args)]
+#[command(after_help = RUN_EXIT_CODES)]
 pub(crate) struct RunArgs {
     /// The language, for example python
     pub(crate) language: String,

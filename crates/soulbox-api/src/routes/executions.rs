@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use soulbox_engine::{Engine, ExecutionRequest, Ticket};
+use soulbox_engine::{Engine, ExecutionRequest, Outcome, Snapshot, Ticket};
 
 use crate::body::JsonBody;
 use crate::disconnect::while_connected;
@@ -55,8 +55,7 @@ pub(crate) async fn create_execution(
     let request = ExecutionRequest::try_from(wire).map_err(|error: InvalidRequest| error)?;
     let ticket = engine.submit(request)?;
     if wait {
-        let outcome = while_connected(ticket.outcome(), || ticket.cancel()).await;
-        return Ok(reply(StatusCode::OK, &Execution::from(&*outcome)));
+        return Ok(reply_outcome(while_connected(ticket.outcome(), || ticket.cancel()).await).await);
     }
     let mut response = reply(StatusCode::ACCEPTED, &Execution::from(&ticket.snapshot()));
     if let Ok(location) = HeaderValue::try_from(format!("/v1/executions/{}", ticket.id())) {
@@ -84,8 +83,10 @@ pub(crate) async fn get_execution(
     State(engine): State<Arc<Engine>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let ticket = find(&engine, id)?;
-    Ok(reply(StatusCode::OK, &Execution::from(&ticket.snapshot())))
+    match find(&engine, id)?.snapshot() {
+        Snapshot::Ended(outcome) => Ok(reply_outcome(outcome).await),
+        pending @ Snapshot::Pending { .. } => Ok(reply(StatusCode::OK, &Execution::from(&pending))),
+    }
 }
 
 /// Cancel an execution.
@@ -109,7 +110,7 @@ pub(crate) async fn cancel_execution(
 ) -> Result<Response, Problem> {
     let ticket = find(&engine, id)?;
     ticket.cancel();
-    Ok(reply(StatusCode::OK, &Execution::from(&*ticket.outcome().await)))
+    Ok(reply_outcome(ticket.outcome().await).await)
 }
 
 /// A path that is not even text names no execution either.
@@ -117,6 +118,19 @@ fn find(engine: &Engine, id: Result<Path<String>, PathRejection>) -> Result<Tick
     id.ok().and_then(|Path(id)| engine.find(&id)).ok_or_else(|| {
         let detail = "there is no such execution, or it has ended and is forgotten";
         Problem::new(ErrorCode::ExecutionNotFound, detail)
+    })
+}
+
+/// Writing a large document takes milliseconds, in which a worker would see to no other execution's limits.
+async fn reply_outcome(outcome: Arc<Outcome>) -> Response {
+    const LARGE_BYTES: usize = 256 << 10;
+    let write = |outcome: &Outcome| reply(StatusCode::OK, &Execution::from(outcome));
+    if Execution::from(&*outcome).content_bytes() < LARGE_BYTES {
+        return write(&outcome);
+    }
+    tokio::task::spawn_blocking(move || write(&outcome)).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "writing an answer failed");
+        Problem::new(ErrorCode::InternalError, "the answer could not be written").into()
     })
 }
 

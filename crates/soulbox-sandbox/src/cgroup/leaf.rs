@@ -5,7 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -13,6 +13,13 @@ use super::{CgroupError, Hierarchies, make_directory, read, write};
 
 /// The period over which a cpu quota is counted; the kernel's default (cgroup v2 documentation, "cpu.max").
 const CPU_PERIOD_US: u64 = 100_000;
+
+/// Buffers of a run's internet sockets on cgroup v1. All sandboxes share the kernel's own limits for them.
+const MAX_SOCKET_BYTES: u64 = 16 << 20;
+
+/// How long processes that have ended may still be seen in their cgroup.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
+const REMOVE_PAUSE: Duration = Duration::from_millis(5);
 
 /// pid 1 of the sandbox counts as a process of the leaf, but not as one of the program.
 const OWN_PIDS: u64 = 1;
@@ -44,11 +51,12 @@ pub struct LeafUsage {
     pub oom_kills: u64,
 }
 
-/// A leaf cgroup. [`Leaf::remove`] it when its processes are gone; dropping it tries the same.
+/// A leaf cgroup. [`Leaf::remove`] it when its processes are gone; dropping it does so in the background.
 #[derive(Debug)]
 pub(crate) struct Leaf {
     files: Files,
-    removed: bool,
+    /// The directories that have been made and not removed.
+    left: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -72,9 +80,11 @@ impl Leaf {
                 cpuacct: cpuacct.join(path),
             },
         };
-        let leaf = Leaf { files, removed: false };
-        for directory in leaf.directories() {
-            make_directory(directory)?;
+        let mut leaf = Leaf { files, left: Vec::new() };
+        let directories: Vec<_> = leaf.directories().into_iter().map(Path::to_owned).collect();
+        for directory in directories {
+            make_directory(&directory)?;
+            leaf.left.push(directory);
         }
         leaf.limit(limits)?;
         Ok(leaf)
@@ -96,6 +106,9 @@ impl Leaf {
                 write(&directory.join("memory.limit_in_bytes"), &memory)?;
                 // Memory and swap together: with the same limit as memory there is no swap.
                 write_where_present(&directory.join("memory.memsw.limit_in_bytes"), &memory)?;
+                // v1 charges the buffers of internet sockets here and not to the memory limit.
+                let sockets = (limits.memory_bytes / 4).min(MAX_SOCKET_BYTES).to_string();
+                write_where_present(&directory.join("memory.kmem.tcp.limit_in_bytes"), &sockets)?;
                 write(&pids.join("pids.max"), &pids_max)?;
                 write(&cpu.join("cpu.cfs_period_us"), &CPU_PERIOD_US.to_string())?;
                 write(&cpu.join("cpu.cfs_quota_us"), &quota_us.to_string())
@@ -175,27 +188,42 @@ impl Leaf {
         Ok(Some(event.into()))
     }
 
-    /// Removes the leaf, whose processes must be gone.
-    pub(crate) fn remove(mut self) -> Result<(), CgroupError> {
-        self.removed = true;
-        self.remove_directories()
-    }
-
-    fn remove_directories(&self) -> Result<(), CgroupError> {
-        for directory in self.directories() {
-            fs::remove_dir(directory).map_err(CgroupError::io("remove cgroup", directory))?;
-        }
-        Ok(())
+    /// Removes the leaf, whose processes have ended or are about to. What cannot be removed in time stays
+    /// until the instance ends, and is no failure of the run.
+    pub(crate) async fn remove(mut self) {
+        let directories = std::mem::take(&mut self.left);
+        remove_until_gone(directories).await;
     }
 }
 
 impl Drop for Leaf {
     fn drop(&mut self) {
-        if !self.removed
-            && let Err(error) = self.remove_directories()
-        {
-            tracing::warn!(%error, "a run's cgroup stays until the instance ends");
+        let directories = std::mem::take(&mut self.left);
+        if let (false, Ok(runtime)) = (directories.is_empty(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(remove_until_gone(directories));
         }
+    }
+}
+
+async fn remove_until_gone(mut directories: Vec<PathBuf>) {
+    let deadline = Instant::now() + REMOVE_TIMEOUT;
+    loop {
+        directories.retain(|directory| match fs::remove_dir(directory) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Instant::now() < deadline || {
+                tracing::warn!(directory = %directory.display(), "a run's cgroup is still in use, and stays");
+                false
+            },
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, directory = %directory.display(), "a run's cgroup stays");
+                false
+            }
+            _ => false,
+        });
+        if directories.is_empty() {
+            return;
+        }
+        // The kernel tells nobody when a cgroup is free on v1.
+        tokio::time::sleep(REMOVE_PAUSE).await;
     }
 }
 

@@ -10,6 +10,7 @@ use soulbox_engine::{
     Argument, Bundle, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, OutputFiles, SourceFile, Status,
     Variable, WorkspacePath,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{LimitArgs, RunArgs};
 use crate::config::default_state_dir;
@@ -22,23 +23,29 @@ const TIMED_OUT: u8 = 124;
 const SIGNAL_BASE: i32 = 128;
 const SIGKILL: i32 = 9;
 const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
 
 pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let request = request(args)?;
     let config = EngineConfig::new(state_dir.unwrap_or_else(default_state_dir));
-    let outcome = super::small_runtime()?.block_on(async {
+    let (outcome, asked) = super::small_runtime()?.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
         let engine = Engine::new(config, Bundle::embedded()?)?;
         let ticket = engine.submit(request)?;
-        let outcome = tokio::select! {
-            outcome = ticket.outcome() => outcome,
-            _ = tokio::signal::ctrl_c() => {
-                ticket.cancel();
-                ticket.outcome().await
-            }
+        // The outcome of a cancelled execution comes as any other.
+        let asked = tokio::select! {
+            _ = ticket.outcome() => None,
+            _ = interrupt.recv() => Some(SIGINT),
+            _ = terminate.recv() => Some(SIGTERM),
         };
+        if asked.is_some() {
+            ticket.cancel();
+        }
+        let outcome = ticket.outcome().await;
         engine.drain(Duration::ZERO).await;
-        anyhow::Ok(outcome)
+        anyhow::Ok((outcome, asked))
     })?;
     if json {
         units::print(&format!("{}\n", soulbox_api::execution_json(&outcome)));
@@ -47,7 +54,7 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     // A reader that has gone away is no error of the program's.
     let _ = std::io::stdout().write_all(&outcome.stdout).and_then(|()| std::io::stdout().flush());
     let _ = std::io::stderr().write_all(&outcome.stderr);
-    Ok(ExitCode::from(exit_code(&outcome)))
+    Ok(ExitCode::from(exit_code(&outcome, asked)))
 }
 
 fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
@@ -111,7 +118,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The exit code, after saying why where it is not the program's own.
-fn exit_code(outcome: &Outcome) -> u8 {
+///
+/// `asked` is the signal that asked this command to end, where one did.
+fn exit_code(outcome: &Outcome, asked: Option<i32>) -> u8 {
     let say = || {
         if let Some(detail) = &outcome.detail {
             units::say(detail);
@@ -131,7 +140,7 @@ fn exit_code(outcome: &Outcome) -> u8 {
             say();
             SIGNAL_BASE + outcome.signal.unwrap_or(SIGKILL)
         }
-        Status::Cancelled => SIGNAL_BASE + SIGINT,
+        Status::Cancelled => SIGNAL_BASE + asked.unwrap_or(SIGINT),
         Status::InternalError | Status::Queued | Status::Running => {
             say();
             OWN_ERROR.into()
