@@ -2,6 +2,12 @@
 //!
 //! Owns the figures of the README. The two sides take turns, so that the noise of the machine meets both.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark stops at the first surprise and prints"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,7 +180,10 @@ fn main() {
         rate / bare_rate
     );
     let (daemon, zygote) = (mib(idle.0), mib(idle.1));
-    println!("| memory idle, PSS | {:.1} MiB (daemon {daemon:.1}, zygote {zygote:.1}) | | |", daemon + zygote);
+    println!(
+        "| memory idle, PSS | {:.1} MiB (daemon {daemon:.1}, zygote {zygote:.1}) | | |",
+        daemon + zygote
+    );
     println!(
         "| daemon after 600 / 2,600 runs, PSS | {:.1} / {:.1} MiB | | {:.2} |",
         mib(early),

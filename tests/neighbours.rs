@@ -46,14 +46,16 @@ while True:
         file.write(bytes(1 << 20))
 ";
 
+/// Each bomb, and the end that its own limits put to it.
 fn bombs() -> [(Value, &'static str); 4] {
-    let bomb = |code: &str| json!({"code": code, "limits": {"wall_time_ms": 1000, "memory_bytes": 64 << 20}});
+    let small = json!({"memory_bytes": 64 << 20, "wall_time_ms": 60_000, "cpu_time_ms": 60_000});
+    let short = json!({"memory_bytes": 512 << 20, "wall_time_ms": 1000});
     [
-        (bomb(MEMORY_BOMB), "out_of_memory"),
-        (bomb(FORK_BOMB), "timed_out"),
-        (bomb(OUTPUT_BOMB), "output_limit_exceeded"),
+        (json!({"code": MEMORY_BOMB, "limits": small}), "out_of_memory"),
+        (json!({"code": FORK_BOMB, "limits": short}), "timed_out"),
+        (json!({"code": OUTPUT_BOMB, "limits": small}), "output_limit_exceeded"),
         // Its disk limit is that of its memory, which also holds the interpreter.
-        (bomb(DISK_BOMB), "out_of_memory"),
+        (json!({"code": DISK_BOMB, "limits": small}), "out_of_memory"),
     ]
 }
 

@@ -52,6 +52,32 @@ fn an_uncaught_exception_is_a_failure_with_its_traceback() {
 }
 
 #[test]
+fn input_is_passed_whole_or_left_unread() {
+    let line = "0123456789".repeat(20) + "\n";
+    let input = line.repeat(25_000);
+    let reads = "import sys\nlines = sys.stdin.readlines()\nprint(len(lines), len(lines[0]), set(map(hash, lines)) == {hash(lines[0])})";
+    let execution = shared().execute(json!({"code": reads, "stdin": input}));
+    assert_eq!(execution.is("succeeded").stdout(), "25000 201 True\n");
+    for ignores in [
+        "print('done')",
+        "import sys\nprint(len(sys.stdin.readline()) and 'done')",
+        "import os\nos.close(0)\nprint('done')",
+    ] {
+        let execution = shared().execute(json!({"code": ignores, "stdin": input}));
+        assert_eq!(execution.is("succeeded").stdout(), "done\n", "{ignores}");
+    }
+    let execution = shared().execute(json!({"code": "print(repr(input()))\ninput()"}));
+    assert!(execution.is("failed").stderr().contains("EOFError"), "{:#}", execution.document());
+}
+
+#[test]
+fn a_program_that_closes_its_streams_is_still_watched() {
+    let code = "import os, time\nprint('before', flush=True)\nfor fd in (0, 1, 2):\n    os.close(fd)\ntime.sleep(600)";
+    let execution = shared().execute(json!({"code": code, "limits": {"wall_time_ms": 400}}));
+    assert_eq!(execution.is("timed_out").stdout(), "before\n");
+}
+
+#[test]
 fn the_wall_time_limit_ends_a_program_that_waits() {
     let code = "import time\nprint('before')\ntime.sleep(600)\nprint('after')";
     let execution = shared().execute(json!({"code": code, "limits": {"wall_time_ms": 400}}));
@@ -139,6 +165,67 @@ with open('/tmp/large', 'wb') as file:
     let limits = json!({"memory_bytes": 48 * MIB, "disk_bytes": 512 * MIB});
     let execution = shared().execute(json!({"code": code, "limits": limits}));
     execution.is("out_of_memory").because(&["memory limit", "48.0 MiB"]);
+}
+
+/// Empty files take no space, but memory of the kernel.
+#[test]
+fn files_without_content_count_as_memory() {
+    let code = "
+import os
+number = 0
+while True:
+    number += 1
+    os.close(os.open(f'/tmp/{number}', os.O_CREAT | os.O_WRONLY))
+";
+    let limits = json!({"memory_bytes": 24 * MIB, "wall_time_ms": 60_000, "cpu_time_ms": 60_000});
+    let execution = shared().execute(json!({"code": code, "limits": limits}));
+    execution.is("out_of_memory").because(&["24.0 MiB"]);
+}
+
+/// Full buffers of hundreds of connections, for which the kernel's own limits would allow gigabytes.
+#[test]
+fn buffers_of_sockets_count_as_memory() {
+    let code = "
+import socket, sys
+def pair():
+    if sys.argv[1] == 'unix':
+        return socket.socketpair()
+    if sys.argv[1] == 'tcp':
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            return socket.create_connection(listener.getsockname()), listener.accept()[0]
+    receiver, sender = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    receiver.bind(('127.0.0.1', 0))
+    sender.connect(receiver.getsockname())
+    return sender, receiver
+pairs = []
+for _ in range(480):
+    pairs.append(pair())
+    for end in pairs[-1]:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 << 20)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+        end.setblocking(False)
+    try:
+        for _ in range(1000):
+            pairs[-1][0].send(bytes(32_000))
+    except BlockingIOError:
+        pass
+buffered = 0
+for _, receiver in pairs:
+    try:
+        while received := receiver.recv(1 << 20):
+            buffered += len(received)
+    except BlockingIOError:
+        pass
+print(buffered)
+";
+    for kind in ["tcp", "udp", "unix"] {
+        let limits = json!({"memory_bytes": 64 * MIB, "wall_time_ms": 60_000, "cpu_time_ms": 60_000});
+        let execution = shared().execute(json!({"code": code, "args": [kind], "limits": limits}));
+        if execution.status() != "out_of_memory" {
+            let buffered: u64 = execution.is("succeeded").stdout().trim().parse().unwrap();
+            assert!(buffered <= 64 * MIB, "{kind}: {buffered}");
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
+
 use super::Server;
 
 /// A process that is told from others which get its pid later.
@@ -71,7 +73,21 @@ pub(crate) fn leaves_of(server: &Server) -> Vec<PathBuf> {
 
 fn directories_in(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// The cgroups of the instance that a process has made, in every hierarchy, listed anywhere or not.
+pub(crate) fn cgroups_of(pid: Pid) -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = directories_in(root).into_iter().chain([root.to_owned()]);
+    let instances = hierarchies.flat_map(|hierarchy| directories_in(&hierarchy.join("soulbox")));
+    let prefix = format!("{pid}-");
+    instances
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+        .collect()
 }
 
 /// How many descriptors a process has open.

@@ -25,7 +25,9 @@ impl Metrics {
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let wanted = |sample: &&Sample| {
             sample.name == name
-                && labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|own| own == value))
+                && labels
+                    .iter()
+                    .all(|(label, value)| sample.labels.get(*label).is_some_and(|own| own == value))
         };
         self.0.iter().filter(wanted).map(|sample| sample.value).sum()
     }
@@ -59,7 +61,8 @@ fn sample(line: &str) -> Option<Sample> {
     let (labels, value) = match rest.strip_prefix('{') {
         None => (BTreeMap::new(), rest),
         Some(rest) => {
-            let (inside, value) = rest.split_once('}')?;
+            // Values may have braces, as routes do.
+            let (inside, value) = rest.rsplit_once('}')?;
             let labels = inside.split(',').filter(|label| !label.is_empty()).map(|label| {
                 let (name, value) = label.split_once('=')?;
                 Some((name.to_owned(), value.strip_prefix('"')?.strip_suffix('"')?.to_owned()))

@@ -4,7 +4,7 @@
 //! that no client can take. It ends only what it started. Nothing here waits for a length of time: it waits
 //! for an event, and gives up at a deadline that only a hang can reach.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod execution;
@@ -19,7 +19,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(crate) use execution::{Execution, check_contract};
-pub(crate) use host::{Process, mounts_of, open_files_of, processes_below, resident_bytes, zygotes_of};
+pub(crate) use host::{
+    Process, cgroups_of, mounts_of, open_files_of, processes_below, resident_bytes, zygotes_of,
+};
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
 pub(crate) use running::{HOLD, Running};
@@ -65,7 +67,10 @@ pub(crate) fn public_directory() -> TempDir {
 /// There is no skipping: a test that cannot be run has failed.
 #[track_caller]
 pub(crate) fn require_root() {
-    assert!(nix::unistd::geteuid().is_root(), "run the integration tests as root: they make cgroups and map ids");
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "run the integration tests as root: they make cgroups and map ids"
+    );
 }
 
 /// The program under test with nothing of this process's environment but the search path.

@@ -43,7 +43,8 @@ impl<'a> Running<'a> {
     #[track_caller]
     pub(crate) fn held(server: &'a Server, code: &str) -> Self {
         let code = format!("{HOLD}\n{code}");
-        let running = Self::start(server, serde_json::json!({"code": code, "limits": {"wall_time_ms": 120_000}}));
+        let running =
+            Self::start(server, serde_json::json!({"code": code, "limits": {"wall_time_ms": 120_000}}));
         running.await_hold();
         running
     }
@@ -70,9 +71,9 @@ impl<'a> Running<'a> {
 
     /// All processes of the sandbox.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        let own = leaves_of(self.server).into_iter().filter(|leaf| {
-            leaf.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&self.id))
-        });
+        let own = leaves_of(self.server)
+            .into_iter()
+            .filter(|leaf| leaf.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&self.id)));
         let mut processes: Vec<_> = own.flat_map(|leaf| processes_below(&leaf)).collect();
         processes.sort();
         processes.dedup();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Client, DEADLINE, Execution, Metrics, Response, eventually, public_directory, soulbox, within};
+use super::{
+    Client, DEADLINE, Execution, Metrics, Response, SOULBOX, eventually, public_directory, soulbox, within,
+};
 
 /// How a server is to be started.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub(crate) struct Setup {
     state_dir: Option<PathBuf>,
     listen: Option<String>,
     key: Option<String>,
+    open_files: Option<u32>,
 }
 
 /// A running server. Dropping it ends it and removes what it had.
@@ -63,6 +66,12 @@ impl Setup {
         self
     }
 
+    /// The soft limit of descriptors that the server is started with.
+    pub(crate) fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
+        self
+    }
+
     /// The API key that requests show.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
@@ -78,7 +87,11 @@ impl Setup {
         let grace = if self.config.contains("drain_grace") { "" } else { "drain_grace = \"1s\"\n" };
         std::fs::write(&config, format!("{grace}{}", self.config)).unwrap();
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
-        let mut child = soulbox()
+        let mut command = soulbox();
+        if let Some(limit) = self.open_files {
+            command = shell(&format!("ulimit -Sn {limit}; exec {SOULBOX} \"$@\""));
+        }
+        let mut child = command
             .args(["serve", "--listen", listen, "--config"])
             .arg(&config)
             .arg("--state-dir")
@@ -117,6 +130,14 @@ impl Setup {
         });
         server
     }
+}
+
+/// A shell script whose arguments follow.
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, "sh"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("NO_COLOR", "1");
+    command
 }
 
 /// The address in the line that tells of it.

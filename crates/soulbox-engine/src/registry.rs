@@ -150,7 +150,10 @@ impl Registry {
         let mut inner = self.inner();
         inner.ended.push_back((ticket.id().clone(), bytes));
         inner.ended_bytes += bytes;
-        while inner.ended.len() > self.max_ended || inner.ended_bytes > self.max_ended_bytes {
+        let too_many =
+            |inner: &Inner| inner.ended.len() > self.max_ended || inner.ended_bytes > self.max_ended_bytes;
+        // The last one stays however large it is: somebody may be about to ask for it.
+        while inner.ended.len() > 1 && too_many(&inner) {
             let Some((oldest, bytes)) = inner.ended.pop_front() else { break };
             inner.ended_bytes -= bytes;
             inner.tickets.remove(&oldest);
@@ -204,6 +207,14 @@ mod tests {
         end(&registry, &second, 60);
         assert!(registry.get(first.id().as_str()).is_none());
         assert!(registry.get(second.id().as_str()).is_some());
+    }
+
+    #[test]
+    fn the_last_one_is_remembered_however_large() {
+        let registry = Registry::new(10, 100);
+        let ticket = ticket(&registry);
+        end(&registry, &ticket, 1000);
+        assert!(registry.get(ticket.id().as_str()).is_some());
     }
 
     #[tokio::test]

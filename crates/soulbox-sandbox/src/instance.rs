@@ -12,6 +12,7 @@ use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::cgroup::{self, CgroupError, CgroupMode, Leaf, LeafLimits, Tree};
 
@@ -66,6 +67,7 @@ impl Instance {
     /// # Errors
     /// [`InstanceError`] when the directory or the cgroups cannot be used.
     pub fn claim(state_dir: &Path) -> Result<Self, InstanceError> {
+        raise_open_files_limit();
         let instances = state_dir.join("instances");
         fs::create_dir_all(&instances).map_err(InstanceError::io("create", &instances))?;
         let instances = fs::canonicalize(&instances).map_err(InstanceError::io("read", &instances))?;
@@ -115,6 +117,16 @@ impl Drop for Instance {
         if let Err(error) = fs::remove_dir_all(&self.directory) {
             tracing::warn!(%error, directory = %self.directory.display(), "directory stays until the next start");
         }
+    }
+}
+
+/// Each run takes a dozen descriptors of the daemon, and the soft limit is 1024 for the sake of programs that
+/// use select(2). Where the limit cannot be raised, runs beyond it fail one by one and say so.
+fn raise_open_files_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run one program in a sandbox
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Serve the HTTP API
     Serve(ServeArgs),
     /// Check whether this host can run sandboxes, and say what to do where it cannot

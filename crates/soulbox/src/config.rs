@@ -12,8 +12,7 @@ use serde::Deserialize;
 use soulbox_api::ApiKey;
 use soulbox_engine::{EngineConfig, Limits};
 
-const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 /// How long running executions may take to end after the server was asked to.
 const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -92,12 +91,18 @@ impl ServeConfig {
         }
         engine.max_queued = raw.max_queued.unwrap_or(engine.max_queued);
         engine.first_host_id = raw.first_host_id.unwrap_or(engine.first_host_id);
-        anyhow::ensure!(engine.first_host_id >= 1 << 16, "first_host_id must be at least 65536: lower ids are real users'");
+        anyhow::ensure!(
+            engine.first_host_id >= 1 << 16,
+            "first_host_id must be at least 65536: lower ids are real users'"
+        );
         raw.limits.default.apply(&mut engine.limits.default).context("limits.default")?;
         raw.limits.maximum.apply(&mut engine.limits.maximum).context("limits.maximum")?;
         engine.limits.check().context("limits.default")?;
         let drain_grace = raw.drain_grace.as_deref().map(duration).transpose().context("drain_grace")?;
-        anyhow::ensure!(raw.api_keys.iter().all(|key| key.len() >= 16), "api_keys must have 16 characters or more");
+        anyhow::ensure!(
+            raw.api_keys.iter().all(|key| key.len() >= 16),
+            "api_keys must have 16 characters or more"
+        );
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
             engine,

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     init_logging(&cli);
     let result = match cli.command {
-        Command::Run(args) => commands::run::run(args, cli.state_dir),
+        Command::Run(args) => commands::run::run(*args, cli.state_dir),
         Command::Serve(args) => commands::serve::serve(args, cli.state_dir),
         Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
         Command::Completions { shell } => commands::completions(shell),

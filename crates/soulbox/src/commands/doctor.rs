@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use soulbox_engine::{Bundle, CgroupMode, Engine, EngineConfig, ExecutionRequest, LimitsRequest, OutputFiles, Status};
+use soulbox_engine::{
+    Bundle, CgroupMode, Engine, EngineConfig, ExecutionRequest, LimitsRequest, OutputFiles, Status,
+};
 use soulbox_sandbox::HostFacts;
 
 use crate::cli::DoctorArgs;
@@ -182,8 +184,10 @@ async fn try_language(engine: &std::sync::Arc<Engine>, name: &str, language: &st
             let outcome = ticket.outcome().await;
             let detail = match &outcome.detail {
                 Some(detail) => detail.clone(),
-                None => format!("an empty program ran in a sandbox in {:.1} ms, its container's start included",
-                    outcome.timing.total.as_secs_f64() * 1e3),
+                None => format!(
+                    "an empty program ran in a sandbox in {:.1} ms, its container's start included",
+                    outcome.timing.total.as_secs_f64() * 1e3
+                ),
             };
             check(name, verdict(outcome.status == Status::Succeeded), detail, Some(remedy))
         }
@@ -209,7 +213,10 @@ fn text(report: &Report) -> String {
     }
     line("\nEvery sandbox has:".to_owned());
     report.layers.iter().for_each(|layer| line(format!("  {layer}")));
-    line(format!("\n{}", if report.ok { "This host can run sandboxes." } else { "This host cannot run sandboxes." }));
+    line(format!(
+        "\n{}",
+        if report.ok { "This host can run sandboxes." } else { "This host cannot run sandboxes." }
+    ));
     text
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use soulbox_engine::{
-    Argument, Bundle, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, OutputFiles, SourceFile, Status,
-    Variable, WorkspacePath,
+    Argument, Bundle, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, OutputFiles,
+    SourceFile, Status, Variable, WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
