@@ -9,8 +9,7 @@ use core::fmt;
 #[repr(u16)]
 #[allow(missing_docs, reason = "each name is explained by its text in `describe`")]
 pub enum SetupStep {
-    ClonePid1 = 1,
-    JoinCgroup,
+    JoinCgroup = 1,
     UnshareCgroupNamespace,
     MakeMountsPrivate,
     MountProc,
@@ -32,12 +31,10 @@ pub enum SetupStep {
     CloseDescriptors,
     NoNewPrivileges,
     InstallSeccomp,
-    Execute,
 }
 
 impl SetupStep {
-    const ALL: [SetupStep; 24] = [
-        SetupStep::ClonePid1,
+    const ALL: [SetupStep; 22] = [
         SetupStep::JoinCgroup,
         SetupStep::UnshareCgroupNamespace,
         SetupStep::MakeMountsPrivate,
@@ -60,7 +57,6 @@ impl SetupStep {
         SetupStep::CloseDescriptors,
         SetupStep::NoNewPrivileges,
         SetupStep::InstallSeccomp,
-        SetupStep::Execute,
     ];
 
     pub(crate) fn from_wire(value: u16) -> Option<Self> {
@@ -69,7 +65,6 @@ impl SetupStep {
 
     fn describe(self) -> &'static str {
         match self {
-            SetupStep::ClonePid1 => "clone3 of pid 1 into new namespaces",
             SetupStep::JoinCgroup => "joining the leaf cgroup",
             SetupStep::UnshareCgroupNamespace => "unsharing the cgroup namespace",
             SetupStep::MakeMountsPrivate => "making the mounts private",
@@ -92,7 +87,6 @@ impl SetupStep {
             SetupStep::CloseDescriptors => "closing inherited descriptors",
             SetupStep::NoNewPrivileges => "setting no_new_privs",
             SetupStep::InstallSeccomp => "installing a seccomp filter",
-            SetupStep::Execute => "executing the program",
         }
     }
 }
