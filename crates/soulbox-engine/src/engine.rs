@@ -22,6 +22,9 @@ use crate::request::{Argument, ExecutionRequest, Layout, RequestError, Variable}
 /// How often a run is given another zygote when the one it got was lost before the program started.
 const SPAWN_ATTEMPTS: u32 = 3;
 
+/// How long the end of a zygote is waited for when one of its sandboxes has gone for no other reason.
+const ZYGOTE_END_TIMEOUT: Duration = Duration::from_secs(1);
+
 const CANCELLED_EARLY: &str = "cancelled before it was started";
 
 /// Ids of one container: what a 16-bit uid needs.
@@ -407,7 +410,10 @@ impl Job {
             };
             match sandbox.run(&workload, &limits.run(), ticket.cancellation()).await {
                 // Nothing of the program has run, so that it can be run on another.
-                Ok(report) if report.ended == Ended::ZygoteLost && !report.started => {}
+                Ok(report) if report.ended == Ended::ZygoteLost && !report.started => {
+                    // A zygote's end is seen a moment after that of its sandboxes.
+                    let _ = tokio::time::timeout(ZYGOTE_END_TIMEOUT, zygote.lost()).await;
+                }
                 Ok(report) => return Ok(Some((report, kind))),
                 Err(error) => {
                     return Err(format!("the sandbox could not be run: {}", error_chain(&error)));

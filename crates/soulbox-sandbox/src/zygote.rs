@@ -171,11 +171,12 @@ impl Zygote {
         };
         match timeout(SPAWN_TIMEOUT, answer).await {
             Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, id)?),
-            Ok(Err(error)) => Err(error),
-            Err(_) => {
+            Ok(Err(SpawnError::ZygoteLost)) | Err(_) => {
+                // Nobody shall be sent to it again, also when its end has not been seen yet.
                 self.shared.lose();
                 Err(SpawnError::ZygoteLost)
             }
+            Ok(Err(error)) => Err(error),
         }
     }
 

@@ -27,6 +27,8 @@ struct RawConfig {
     max_concurrent: Option<std::num::NonZeroUsize>,
     max_queued: Option<usize>,
     max_body: Option<ByteSize>,
+    max_request_memory: Option<ByteSize>,
+    max_output_memory: Option<ByteSize>,
     drain_grace: Option<String>,
     first_host_id: Option<u32>,
     limits: RawLimits,
@@ -90,6 +92,8 @@ impl ServeConfig {
             engine.max_concurrent = max_concurrent.get();
         }
         engine.max_queued = raw.max_queued.unwrap_or(engine.max_queued);
+        engine.max_request_bytes = raw.max_request_memory.map_or(engine.max_request_bytes, bytes);
+        engine.max_output_bytes = raw.max_output_memory.map_or(engine.max_output_bytes, bytes);
         engine.first_host_id = raw.first_host_id.unwrap_or(engine.first_host_id);
         anyhow::ensure!(
             engine.first_host_id >= 1 << 16,
@@ -107,7 +111,7 @@ impl ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
             engine,
             api_keys: raw.api_keys.into_iter().map(ApiKey::new).collect(),
-            max_body_bytes: raw.max_body.map(|size| usize::try_from(size.as_u64()).unwrap_or(usize::MAX)),
+            max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
         })
     }
@@ -128,6 +132,10 @@ impl RawLimitSet {
         limits.cpus = self.cpus.unwrap_or(limits.cpus);
         Ok(())
     }
+}
+
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
 fn duration(text: &str) -> anyhow::Result<Duration> {

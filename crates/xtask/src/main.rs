@@ -32,8 +32,9 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn test() -> anyhow::Result<()> {
-    ensure!(nix::unistd::geteuid().is_root(), "the tests make cgroups and map ids: run them as root");
-    install_needed()?;
+    let is_root = nix::unistd::geteuid().is_root();
+    install_needed(is_root)?;
+    ensure!(is_root, "the tests make cgroups and map ids: run them as root");
     // The binary that the integration tests run is built as users build it.
     cargo(&["test", "--release", "--workspace", "--locked"])
 }
@@ -43,15 +44,15 @@ fn check() -> anyhow::Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
 }
 
-/// Installs what is missing, where the package manager is Debian's.
-fn install_needed() -> anyhow::Result<()> {
+/// Installs what is missing, as root and where the package manager is Debian's; else says what it is.
+fn install_needed(is_root: bool) -> anyhow::Result<()> {
     let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| !Path::new(program).exists()).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-    if !Path::new("/usr/bin/apt-get").exists() {
-        bail!("missing: {}; install them with your package manager", packages.join(", "));
+    if !is_root || !Path::new("/usr/bin/apt-get").exists() {
+        bail!("the tests need these packages: {}; install them as root", packages.join(", "));
     }
     run(Command::new("apt-get").arg("update"))?;
     run(Command::new("apt-get")

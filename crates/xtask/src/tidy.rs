@@ -166,6 +166,14 @@ fn errors_are_enumerated() {
 }
 
 #[test]
+fn no_test_is_skipped() {
+    let attribute = concat!("#[", "ignore");
+    for (path, text) in all_sources() {
+        assert!(!text.contains(attribute), "{} has a test that would be skipped", path.display());
+    }
+}
+
+#[test]
 fn wire_types_stay_at_the_edge() {
     for (path, text) in sources_of("soulbox-engine") {
         assert!(!text.contains("Serialize"), "{} must not be serializable", path.display());
