@@ -25,13 +25,11 @@ ENVIRONMENT = {name + b"=" + value for name, value in os.environb.items()}
 # Unrelated to any program, but it makes the interpreter build what its first compile and its first
 # exception need, which would otherwise be built anew in every fork.
 WARM_UP = '''
-import sys, traceback
-from dataclasses import dataclass
-
-@dataclass
 class Point:
-    x: int
     y: float = 0.5
+
+    def __init__(self, x):
+        self.x = x
 
     def scaled(self, factor, *rest, **options):
         return [f"{self.x * factor:>4} {value!r}" for value in (self.y, *rest) if value is not None]
@@ -49,7 +47,7 @@ try:
     assert sorted(words, key=lambda word: -words[word]) and not words.get("b")
     words["b"]
 except (KeyError, ValueError) as error:
-    traceback.print_exc(file=OUT)
+    print(f"{error!r:>20}", file=OUT)
 else:
     raise SystemExit(1)
 finally:

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use soulbox_bundle::{Bundle, IdRange};
 use soulbox_sandbox::{
     CgroupMode, Ended, Instance, InstanceError, RunReport, SeccompError, SpawnError, WORKSPACE, Workload,
-    WorkloadFile, error_chain,
+    WorkloadFile, Zygote, error_chain,
 };
 
 use crate::admission::{Admission, Bounds, QueuePlace};
@@ -380,19 +380,12 @@ impl Job {
         let workload = self.into_workload()?;
         let mut kind = StartKind::Zygote;
         for attempt in 1..=SPAWN_ATTEMPTS {
-            // In a task of its own: a start that nobody waits for any more is the next one's gain.
-            let zygote = tokio::spawn({
-                let keeper = Arc::clone(&keeper);
-                async move { keeper.zygote().await }
-            });
-            let (zygote, this_kind) = match ticket.cancellation().run_until_cancelled(zygote).await {
-                None => return Ok(None),
-                Some(Ok(Ok(zygote))) => zygote,
-                Some(Ok(Err(error))) => {
-                    let error = error_chain(&error);
-                    return Err(format!("the language's zygote could not be started: {error}"));
-                }
-                Some(Err(error)) => return Err(format!("starting the language's zygote failed: {error}")),
+            let (zygote, this_kind) = match keeper.ready_zygote() {
+                Some(zygote) => (zygote, StartKind::Zygote),
+                None => match start_zygote(&keeper, ticket).await? {
+                    Some(started) => started,
+                    None => return Ok(None),
+                },
             };
             if this_kind == StartKind::Cold {
                 kind = StartKind::Cold;
@@ -442,6 +435,24 @@ impl Job {
             files.map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content }).collect();
         let output_files = self.request.output_files.into_glob_set();
         Ok(Workload { args, env, files, stdin: self.request.stdin, output_files })
+    }
+}
+
+/// Waits for a zygote. `None` when the execution is cancelled meanwhile.
+async fn start_zygote(
+    keeper: &Arc<Keeper>,
+    ticket: &Ticket,
+) -> Result<Option<(Arc<Zygote>, StartKind)>, String> {
+    // In a task of its own: a start that nobody waits for any more is the next one's gain.
+    let starting = Arc::clone(keeper);
+    let start = tokio::spawn(async move { starting.zygote().await });
+    match ticket.cancellation().run_until_cancelled(start).await {
+        None => Ok(None),
+        Some(Ok(Ok(zygote))) => Ok(Some(zygote)),
+        Some(Ok(Err(error))) => {
+            Err(format!("the language's zygote could not be started: {}", error_chain(&error)))
+        }
+        Some(Err(error)) => Err(format!("starting the language's zygote failed: {error}")),
     }
 }
 

@@ -90,6 +90,12 @@ impl Keeper {
         self.up.load(Ordering::Acquire)
     }
 
+    /// A zygote that was alive a moment ago, where there is one and nobody is starting another.
+    pub(crate) fn ready_zygote(&self) -> Option<Arc<Zygote>> {
+        let current = self.current.try_lock().ok()?;
+        current.as_ref().filter(|zygote| !zygote.is_lost()).map(Arc::clone)
+    }
+
     /// A zygote that was alive a moment ago, started now when there is none.
     pub(crate) async fn zygote(self: &Arc<Self>) -> Result<(Arc<Zygote>, StartKind), KeeperError> {
         let mut current = self.current.lock().await;
