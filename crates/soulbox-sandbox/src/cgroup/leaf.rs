@@ -110,7 +110,6 @@ impl Leaf {
                 let sockets = (limits.memory_bytes / 4).min(MAX_SOCKET_BYTES).to_string();
                 write_where_present(&directory.join("memory.kmem.tcp.limit_in_bytes"), &sockets)?;
                 write(&pids.join("pids.max"), &pids_max)?;
-                write(&cpu.join("cpu.cfs_period_us"), &CPU_PERIOD_US.to_string())?;
                 write(&cpu.join("cpu.cfs_quota_us"), &quota_us.to_string())
             }
         }
