@@ -217,7 +217,7 @@ impl Sandbox {
         let usage = usage?;
         Ok(RunReport {
             ended: watch.verdict(&usage),
-            start_time: watch.started.unwrap_or(handed_over) - handed_over,
+            start_time: watch.started.unwrap_or(handed_over).saturating_duration_since(handed_over),
             since_start: watch.started.map_or(Duration::ZERO, |started| started.elapsed()),
             main_ended: watch.exited.as_ref().map(|exited| exited.ended),
             started: watch.started.is_some(),
@@ -274,10 +274,8 @@ struct Streams {
 /// What the watch over a run has seen.
 struct Watch<'a> {
     limits: &'a RunLimits,
-    /// When the program started, as the daemon learnt of it.
+    /// When the program started, by the sandbox's own look at the clock: the daemon learns of it later.
     started: Option<Instant>,
-    /// The same by the sandbox's own look at the clock.
-    started_ns: Option<u64>,
     exited: Option<Exited>,
     setup_failed: Option<SetupError>,
     /// Why the daemon ended the run: the first reason counts.
@@ -290,7 +288,7 @@ struct Watch<'a> {
 
 struct Exited {
     ended: Ended,
-    at_ns: u64,
+    at: Instant,
     workspace: Option<OwnedFd>,
 }
 
@@ -300,7 +298,6 @@ impl<'a> Watch<'a> {
         Watch {
             limits,
             started: None,
-            started_ns: None,
             exited: None,
             setup_failed: None,
             killed_for: None,
@@ -359,15 +356,14 @@ impl<'a> Watch<'a> {
     fn note(&mut self, packet: Packet) {
         match SandboxMessage::decode(&packet.frame) {
             Ok(SandboxMessage::Running { at_ns }) => {
-                let now = Instant::now();
-                self.started = Some(now);
-                self.started_ns = Some(at_ns);
-                self.deadline = now + self.limits.wall_time;
-                self.next_cpu_check = now + self.earliest_use_of(self.limits.cpu_time);
+                let started = sys::instant_of(at_ns);
+                self.started = Some(started);
+                self.deadline = started + self.limits.wall_time;
+                self.next_cpu_check = started + self.earliest_use_of(self.limits.cpu_time);
             }
             Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
                 let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
-                self.exited = Some(Exited { ended, at_ns, workspace: packet.fd });
+                self.exited = Some(Exited { ended, at: sys::instant_of(at_ns), workspace: packet.fd });
             }
             Ok(SandboxMessage::SetupFailed(error)) => self.setup_failed = Some(error),
             Err(error) => tracing::error!(%error, "a sandbox sent something that is no message"),
@@ -411,9 +407,9 @@ impl<'a> Watch<'a> {
 
     fn run_time(&self) -> Duration {
         let Some(started) = self.started else { return Duration::ZERO };
-        match (self.started_ns, &self.exited, self.killed_at) {
-            (Some(start), Some(exited), _) => Duration::from_nanos(exited.at_ns.saturating_sub(start)),
-            (_, None, Some(killed)) => killed.saturating_duration_since(started),
+        match (&self.exited, self.killed_at) {
+            (Some(exited), _) => exited.at.saturating_duration_since(started),
+            (None, Some(killed)) => killed.saturating_duration_since(started),
             _ => started.elapsed(),
         }
     }

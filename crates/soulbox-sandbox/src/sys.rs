@@ -1,11 +1,13 @@
 //! System calls that have no safe wrapper in nix, each as a small safe function. Owns this crate's `unsafe`.
 
 use std::io;
+use std::time::Duration;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_long};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 fn check(result: c_long) -> io::Result<c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -48,4 +50,13 @@ pub(crate) fn place_fd(fd: impl AsFd, number: c_int) -> io::Result<()> {
 pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd names one open descriptor until it is dropped, which the AsyncFd does last.
     unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
+}
+
+/// The instant at which `CLOCK_MONOTONIC` showed so many nanoseconds: an instant has no other source on
+/// Linux, but no way to be made from a number either. One in the future counts as now.
+pub(crate) fn instant_of(monotonic_ns: u64) -> Instant {
+    let now = Instant::now();
+    let Ok(clock) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC) else { return now };
+    let ago = Duration::from(clock).saturating_sub(Duration::from_nanos(monotonic_ns));
+    now.checked_sub(ago).unwrap_or(now)
 }
