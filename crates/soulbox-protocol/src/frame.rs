@@ -23,7 +23,8 @@ pub enum HostMessage {
         /// Instructions of each filter in the order of installation; unused places are 0.
         filter_lens: [u16; MAX_FILTERS],
     },
-    /// Make a sandbox; with its job socket and the files through which it joins its leaf cgroup.
+    /// Make a sandbox; with its job socket, the files through which it joins its leaf cgroup, and a network
+    /// namespace where one is given.
     Spawn {
         /// The daemon's number for the sandbox, given back in [`ZygoteMessage::Spawned`].
         seq: u64,
@@ -31,6 +32,9 @@ pub enum HostMessage {
         id: u32,
         /// How many files for joining the cgroup follow the job socket.
         cgroup_fds: u8,
+        /// Whether a network namespace to enter follows them: one that is as good as new. Else the sandbox
+        /// gets a new one.
+        network: bool,
     },
 }
 
@@ -72,7 +76,7 @@ pub enum SandboxMessage {
         at_ns: u64,
     },
     /// The main process has ended, by waitid(2), and every other process of the sandbox after it; with a
-    /// descriptor of `/workspace`.
+    /// descriptor of `/workspace` and one of the network namespace where it is as good as new.
     Exited {
         /// The exit code, or the number of the signal that ended it.
         status: i32,
@@ -150,8 +154,8 @@ impl HostMessage {
                 }
                 pack(words)
             }
-            HostMessage::Spawn { seq, id, cgroup_fds } => {
-                pack([SPAWN, seq, id.into(), cgroup_fds.into(), 0, 0, 0, 0])
+            HostMessage::Spawn { seq, id, cgroup_fds, network } => {
+                pack([SPAWN, seq, id.into(), cgroup_fds.into(), network.into(), 0, 0, 0])
             }
         }
     }
@@ -176,7 +180,7 @@ impl HostMessage {
                 if usize::from(cgroup_fds) > MAX_CGROUP_FDS {
                     return Err(FrameError::Field(words[3]));
                 }
-                Ok(HostMessage::Spawn { seq: words[1], id, cgroup_fds })
+                Ok(HostMessage::Spawn { seq: words[1], id, cgroup_fds, network: words[4] != 0 })
             }
             kind => Err(FrameError::Kind(kind)),
         }
@@ -273,7 +277,7 @@ mod tests {
     fn every_message_survives_its_frame() {
         for message in [
             HostMessage::Init { filter_lens: [1500, 60, 0, 0] },
-            HostMessage::Spawn { seq: u64::MAX, id: 1000, cgroup_fds: 4 },
+            HostMessage::Spawn { seq: u64::MAX, id: 1000, cgroup_fds: 4, network: true },
         ] {
             assert_eq!(HostMessage::decode(&message.encode()), Ok(message));
         }
@@ -299,19 +303,19 @@ mod tests {
 
     #[test]
     fn a_spawn_as_root_or_with_too_many_descriptors_is_refused() {
-        let as_root = HostMessage::Spawn { seq: 1, id: 0, cgroup_fds: 1 };
+        let as_root = HostMessage::Spawn { seq: 1, id: 0, cgroup_fds: 1, network: false };
         assert_eq!(HostMessage::decode(&as_root.encode()), Err(FrameError::Field(0)));
-        let many = HostMessage::Spawn { seq: 1, id: 1, cgroup_fds: 5 };
+        let many = HostMessage::Spawn { seq: 1, id: 1, cgroup_fds: 5, network: false };
         assert_eq!(HostMessage::decode(&many.encode()), Err(FrameError::Field(5)));
     }
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=22 {
+        for value in 1..=23 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(23), None);
+        assert_eq!(SetupStep::from_wire(24), None);
     }
 
     proptest! {

@@ -13,7 +13,8 @@
 //!   │ Init    + [seccomp filters]  ──►   │   once, before anything else
 //!   │ ◄──                        Ready   │   the interpreter is warm
 //!   │ Spawn   + [job socket,             │
-//!   │            cgroup files …]   ──►   │   any number of times
+//!   │            cgroup files …,         │
+//!   │            network namespace?]──►  │   any number of times
 //!   │ ◄──        Spawned  + [pidfd]      │   one for each Spawn, in order
 //!   │ (closes)                     ──►   │   the zygote exits, and the kernel ends all it made
 //! ```
@@ -25,7 +26,8 @@
 //!   │ Job + [stdin, stdout, stderr,      │
 //!   │        program]              ──►   │   read by the process that will run the program
 //!   │ ◄──  SetupFailed | Running         │   the last word of that process before untrusted code
-//!   │ ◄──  Exited + [/workspace]         │   from pid 1, which never runs untrusted code
+//!   │ ◄──  Exited + [/workspace,         │
+//!   │        network namespace?]         │   from pid 1, which never runs untrusted code
 //! ```
 //!
 //! The process that runs the program has closed every descriptor of these by then, so that nothing

@@ -9,14 +9,15 @@ use core::fmt;
 #[repr(u16)]
 #[allow(missing_docs, reason = "each name is explained by its text in `describe`")]
 pub enum SetupStep {
-    JoinCgroup = 1,
+    EnterNetwork = 1,
+    LoopbackUp,
+    JoinCgroup,
     UnshareCgroupNamespace,
     MakeMountsPrivate,
     MountProc,
     MountScratch,
     BindScratch,
     SetHostname,
-    LoopbackUp,
     CloneMain,
     NewSession,
     ReceiveJob,
@@ -34,7 +35,9 @@ pub enum SetupStep {
 }
 
 impl SetupStep {
-    const ALL: [SetupStep; 22] = [
+    const ALL: [SetupStep; 23] = [
+        SetupStep::EnterNetwork,
+        SetupStep::LoopbackUp,
         SetupStep::JoinCgroup,
         SetupStep::UnshareCgroupNamespace,
         SetupStep::MakeMountsPrivate,
@@ -42,7 +45,6 @@ impl SetupStep {
         SetupStep::MountScratch,
         SetupStep::BindScratch,
         SetupStep::SetHostname,
-        SetupStep::LoopbackUp,
         SetupStep::CloneMain,
         SetupStep::NewSession,
         SetupStep::ReceiveJob,
@@ -65,6 +67,8 @@ impl SetupStep {
 
     fn describe(self) -> &'static str {
         match self {
+            SetupStep::EnterNetwork => "entering the network namespace",
+            SetupStep::LoopbackUp => "bringing the loopback interface up",
             SetupStep::JoinCgroup => "joining the leaf cgroup",
             SetupStep::UnshareCgroupNamespace => "unsharing the cgroup namespace",
             SetupStep::MakeMountsPrivate => "making the mounts private",
@@ -72,7 +76,6 @@ impl SetupStep {
             SetupStep::MountScratch => "mounting the scratch tmpfs",
             SetupStep::BindScratch => "binding a directory of the scratch tmpfs",
             SetupStep::SetHostname => "setting the host name",
-            SetupStep::LoopbackUp => "bringing the loopback interface up",
             SetupStep::CloneMain => "clone3 of the main process",
             SetupStep::NewSession => "setsid",
             SetupStep::ReceiveJob => "receiving the job",

@@ -7,6 +7,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use globset::GlobSet;
@@ -23,7 +24,7 @@ use crate::collect::{Collected, collect};
 use crate::output::{Output, OutputPipe};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
-use crate::zygote::{SandboxId, memory_file};
+use crate::zygote::{Networks, SandboxId, memory_file};
 
 /// How long a sandbox may take from its job to the start of the program; its files are written in it.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -161,6 +162,8 @@ pub struct Sandbox {
     pidfd: KillOnDrop,
     job_socket: SeqPacket,
     leaf: Leaf,
+    /// Where its network namespace goes when it is as good as new.
+    networks: Arc<Networks>,
     /// Goes back when the sandbox is gone.
     _id: SandboxId,
 }
@@ -184,9 +187,15 @@ impl Drop for KillOnDrop {
 }
 
 impl Sandbox {
-    pub(crate) fn new(pidfd: OwnedFd, job_socket: SeqPacket, leaf: Leaf, id: SandboxId) -> io::Result<Self> {
+    pub(crate) fn new(
+        pidfd: OwnedFd,
+        job_socket: SeqPacket,
+        leaf: Leaf,
+        id: SandboxId,
+        networks: Arc<Networks>,
+    ) -> io::Result<Self> {
         let pidfd = KillOnDrop(sys::watch(pidfd, Interest::READABLE)?);
-        Ok(Sandbox { pidfd, job_socket, leaf, _id: id })
+        Ok(Sandbox { pidfd, job_socket, leaf, networks, _id: id })
     }
 
     /// Runs one workload and waits until nothing of it is left.
@@ -208,6 +217,9 @@ impl Sandbox {
             // The run must not go on unwatched.
             self.pidfd.kill();
             let _ = self.pidfd.0.readable().await?;
+        }
+        if let Some(network) = watch.exited.as_mut().and_then(|exited| exited.network.take()) {
+            self.networks.put(network);
         }
         let usage = self.leaf.usage();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
@@ -290,6 +302,8 @@ struct Exited {
     ended: Ended,
     at: Instant,
     workspace: Option<OwnedFd>,
+    /// Its network namespace, where it is as good as new.
+    network: Option<OwnedFd>,
 }
 
 impl<'a> Watch<'a> {
@@ -363,7 +377,13 @@ impl<'a> Watch<'a> {
             }
             Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
                 let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
-                self.exited = Some(Exited { ended, at: sys::instant_of(at_ns), workspace: packet.fd });
+                let mut fds = packet.fds.into_iter();
+                self.exited = Some(Exited {
+                    ended,
+                    at: sys::instant_of(at_ns),
+                    workspace: fds.next(),
+                    network: fds.next(),
+                });
             }
             Ok(SandboxMessage::SetupFailed(error)) => self.setup_failed = Some(error),
             Err(error) => tracing::error!(%error, "a sandbox sent something that is no message"),

@@ -21,11 +21,14 @@ pub(crate) struct SeqPacket {
     fd: AsyncFd<OwnedFd>,
 }
 
-/// A received packet; the protocol sends the daemon at most one descriptor with each.
+/// Most descriptors that the protocol sends the daemon with one packet.
+const MAX_FDS: usize = 2;
+
+/// A received packet, with at most [`MAX_FDS`] descriptors.
 #[derive(Debug)]
 pub(crate) struct Packet {
     pub(crate) frame: Frame,
-    pub(crate) fd: Option<OwnedFd>,
+    pub(crate) fds: Vec<OwnedFd>,
 }
 
 impl SeqPacket {
@@ -68,7 +71,7 @@ impl SeqPacket {
 
 fn receive_now(fd: &OwnedFd) -> io::Result<Option<Packet>> {
     let mut frame: Frame = [0; FRAME_LEN];
-    let mut space = cmsg_space!([RawFd; 4]);
+    let mut space = cmsg_space!([RawFd; 2 * MAX_FDS]);
     let mut vectors = [IoSliceMut::new(&mut frame)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
     let message = match recvmsg::<()>(fd.as_raw_fd(), &mut vectors, Some(&mut space), flags) {
@@ -88,10 +91,10 @@ fn receive_now(fd: &OwnedFd) -> io::Result<Option<Packet>> {
         return Ok(None);
     }
     let truncated = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
-    if message.bytes != FRAME_LEN || truncated || fds.len() > 1 {
+    if message.bytes != FRAME_LEN || truncated || fds.len() > MAX_FDS {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "packet is not one whole frame"));
     }
-    Ok(Some(Packet { frame, fd: fds.pop() }))
+    Ok(Some(Packet { frame, fds }))
 }
 
 #[cfg(test)]
@@ -111,7 +114,7 @@ mod tests {
             .unwrap();
         let packet = ours.receive().await.unwrap().unwrap();
         assert_eq!(packet.frame, frame);
-        assert!(packet.fd.is_some());
+        assert_eq!(packet.fds.len(), 1);
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! System calls that have no safe wrapper in nix, each as a small safe function. Owns this crate's `unsafe`.
 
 use std::io;
-use std::time::Duration;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use libc::{c_int, c_long};
 use tokio::io::Interest;

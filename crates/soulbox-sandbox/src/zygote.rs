@@ -34,6 +34,9 @@ const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The ids that sandboxes run as inside a container: unprivileged ones, each used by one sandbox at a time.
 const SANDBOX_IDS: std::ops::Range<u32> = 1000..60_000;
 
+/// Network namespaces kept for sandboxes to come; each takes some 100 KB of the kernel's memory.
+const MAX_UNUSED_NETWORKS: usize = 32;
+
 /// What a zygote is made from.
 #[derive(Debug)]
 pub struct ZygoteSpec<'a> {
@@ -101,6 +104,7 @@ pub struct Zygote {
     reader: tokio::task::JoinHandle<()>,
     next_seq: AtomicU64,
     ids: Arc<IdPool>,
+    networks: Arc<Networks>,
 }
 
 /// What the reader of the control socket and the spawning tasks share.
@@ -146,8 +150,8 @@ impl Zygote {
             lost: CancellationToken::new(),
         });
         let reader = tokio::spawn(read_answers(Arc::clone(&shared)));
-        let ids = Arc::new(IdPool::default());
-        Ok(Zygote { instance, container, shared, reader, next_seq: AtomicU64::new(1), ids })
+        let (next_seq, ids, networks) = (AtomicU64::new(1), Arc::default(), Arc::default());
+        Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks })
     }
 
     /// Forks a sandbox that waits for its job.
@@ -163,14 +167,17 @@ impl Zygote {
         let (sender, receiver) = oneshot::channel();
         self.shared.pending().as_mut().ok_or(SpawnError::ZygoteLost)?.insert(seq, sender);
 
-        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds: join_files.len() as u8 };
-        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(join_files.iter().map(AsFd::as_fd)).collect();
+        let network = self.networks.take();
+        let cgroup_fds = join_files.len() as u8;
+        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds, network: network.is_some() };
+        let fds = std::iter::once(theirs.as_fd()).chain(join_files.iter().map(AsFd::as_fd));
+        let fds: Vec<_> = fds.chain(network.iter().map(AsFd::as_fd)).collect();
         let answer = async {
             self.shared.control.send(&spawn.encode(), &fds).await.map_err(|_| SpawnError::ZygoteLost)?;
             receiver.await.map_err(|_| SpawnError::ZygoteLost)?.map_err(SpawnError::Clone)
         };
         match timeout(SPAWN_TIMEOUT, answer).await {
-            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, id)?),
+            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, id, Arc::clone(&self.networks))?),
             Ok(Err(SpawnError::ZygoteLost)) | Err(_) => {
                 // Nobody shall be sent to it again, also when its end has not been seen yet.
                 self.shared.lose();
@@ -236,7 +243,7 @@ async fn read_answers(shared: Arc<Shared>) {
         let Some(sender) = shared.pending().as_mut().and_then(|pending| pending.remove(&seq)) else {
             continue;
         };
-        let answer = packet.fd.ok_or_else(|| io::Error::from_raw_os_error(errno));
+        let answer = packet.fds.into_iter().next().ok_or_else(|| io::Error::from_raw_os_error(errno));
         // A spawn that was given up leaves its pidfd here; what it belongs to ends with its job socket.
         let _ = sender.send(answer);
     }
@@ -251,6 +258,30 @@ pub(crate) fn memory_file(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
         SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())
+}
+
+/// Network namespaces of ended sandboxes that are as good as new.
+#[derive(Debug, Default)]
+pub(crate) struct Networks {
+    unused: Mutex<Vec<OwnedFd>>,
+}
+
+impl Networks {
+    fn unused(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<OwnedFd> {
+        self.unused().pop()
+    }
+
+    /// Keeps one whose sandbox has ended, where there are not enough already.
+    pub(crate) fn put(&self, network: OwnedFd) {
+        let mut unused = self.unused();
+        if unused.len() < MAX_UNUSED_NETWORKS {
+            unused.push(network);
+        }
+    }
 }
 
 /// The ids in use.

@@ -24,6 +24,7 @@
 #[cfg(feature = "artifact")]
 mod freestanding;
 mod main_process;
+mod network;
 mod pid1;
 mod serve;
 mod socket;

@@ -46,7 +46,7 @@ pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Pr
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).of(SetupStep::NoNewPrivileges)?;
     install_filters(&spawn.filters)?;
     let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
-    socket::send(spawn.job_socket, running.encode(), None).of(SetupStep::CloseDescriptors)?;
+    socket::send(spawn.job_socket, running.encode(), &[]).of(SetupStep::CloseDescriptors)?;
     sys::close_from(FIRST_OTHER_FD, 0).of(SetupStep::CloseDescriptors)?;
     Ok(program)
 }

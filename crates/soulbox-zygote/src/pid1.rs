@@ -8,6 +8,7 @@ use core::ffi::CStr;
 use soulbox_protocol::{CONTROL_FD, Program, SandboxMessage, SetupError, SetupStep};
 
 use crate::main_process;
+use crate::network::{self, Fingerprint};
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
@@ -21,6 +22,10 @@ pub(crate) struct Spawn<'a> {
     pub(crate) job_socket: Fd,
     /// The files through which a process joins the leaf cgroup, opened by the daemon.
     pub(crate) join_files: &'a [Fd],
+    /// The network namespace to enter. `None` when the process was cloned into a new one.
+    pub(crate) network: Option<Fd>,
+    /// How a network namespace looks that nobody has used.
+    pub(crate) untouched_network: Fingerprint,
     /// Where the interpreter's libc keeps its thread's id.
     pub(crate) tid_slot: *mut libc::c_int,
     /// The seccomp filters to install.
@@ -48,7 +53,7 @@ pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Program<'stat
         Ok(Cloned::Child) => {
             main_process::prepare(spawn, after_fork).unwrap_or_else(|error| fail(spawn.job_socket, error))
         }
-        Ok(Cloned::Parent) => supervise(spawn.job_socket),
+        Ok(Cloned::Parent) => supervise(spawn),
         Err(error) => fail(spawn.job_socket, error),
     }
 }
@@ -56,19 +61,31 @@ pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Program<'stat
 /// Tells the daemon why there will be no sandbox, and ends the process.
 pub(crate) fn fail(job_socket: Fd, error: SetupError) -> ! {
     // When the daemon is gone there is nobody to tell.
-    let _ = socket::send(job_socket, SandboxMessage::SetupFailed(error).encode(), None);
+    let _ = socket::send(job_socket, SandboxMessage::SetupFailed(error).encode(), &[]);
     sys::exit_group(1)
 }
 
 fn surroundings(spawn: &Spawn<'_>) -> Result<(), SetupError> {
     sys::close(CONTROL_FD);
+    // Before the leaf is joined, so that a network namespace, which may serve many, is charged to none.
+    enter_network(spawn.network)?;
     join_cgroup(spawn.join_files)?;
     sys::unshare(libc::CLONE_NEWCGROUP).of(SetupStep::UnshareCgroupNamespace)?;
     make_mounts_private()?;
     mount_proc()?;
     mount_scratch(spawn.id)?;
-    sys::set_hostname(b"sandbox").of(SetupStep::SetHostname)?;
-    sys::interface_up(b"lo").of(SetupStep::LoopbackUp)
+    sys::set_hostname(b"sandbox").of(SetupStep::SetHostname)
+}
+
+fn enter_network(network: Option<Fd>) -> Result<(), SetupError> {
+    match network {
+        Some(fd) => {
+            sys::enter_namespace(fd, libc::CLONE_NEWNET).of(SetupStep::EnterNetwork)?;
+            sys::close(fd);
+            Ok(())
+        }
+        None => sys::interface_up(b"lo").of(SetupStep::LoopbackUp),
+    }
 }
 
 /// Moves this process into the leaf, so that all it makes from here on counts there. The daemon opened the
@@ -119,7 +136,7 @@ fn clone_main(spawn: &Spawn<'_>) -> Result<Cloned, SetupError> {
 
 /// Waits for the main process, ends all others, and reports. The exit of pid 1 then takes the namespaces
 /// with it.
-fn supervise(job_socket: Fd) -> ! {
+fn supervise(spawn: &Spawn<'_>) -> ! {
     // Failure would leave pid 1 with more rights than it needs, none of which untrusted code can use.
     let _ = sys::set_capabilities(CAP_KILL);
     let main = wait_for_main();
@@ -128,9 +145,13 @@ fn supervise(job_socket: Fd) -> ! {
     let _ = sys::kill(-1, libc::SIGKILL);
     while sys::wait_any().is_ok() {}
     if let Ok(Ended { status, signaled, .. }) = main {
-        let workspace = sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0).ok();
-        let exited = SandboxMessage::Exited { status, signaled, at_ns };
-        let _ = socket::send(job_socket, exited.encode(), workspace);
+        let exited = SandboxMessage::Exited { status, signaled, at_ns }.encode();
+        let workspace = sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0);
+        let _ = match (workspace, network::open_untouched(spawn.untouched_network)) {
+            (Ok(workspace), Some(network)) => socket::send(spawn.job_socket, exited, &[workspace, network]),
+            (Ok(workspace), None) => socket::send(spawn.job_socket, exited, &[workspace]),
+            (Err(_), _) => socket::send(spawn.job_socket, exited, &[]),
+        };
     }
     sys::exit_group(0)
 }

@@ -9,15 +9,17 @@ use core::ptr;
 use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, Program, ZygoteMessage};
 
 use crate::main_process;
+use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn};
 use crate::socket;
 use crate::sys::{self, Cloned, Errno, Fd};
 
-/// Namespaces that every sandbox has to itself. Its cgroup namespace follows once it is in its leaf cgroup,
-/// which then becomes the root that it sees; its user namespace is the container's.
+/// Namespaces that are made for every sandbox. Its network namespace is made as well, or is one as good as
+/// new. Its cgroup namespace follows once it is in its leaf cgroup, which then becomes the root that it sees;
+/// its user namespace is the container's.
 const NAMESPACES: u64 =
-    (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS)
-        as u64;
+    (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64;
+const NEW_NETWORK: u64 = libc::CLONE_NEWNET as u64;
 
 /// The highest capability number that is tried; the kernel says EINVAL from the first unknown one.
 const LAST_CAPABILITY: u64 = 63;
@@ -120,23 +122,31 @@ fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
     sys::set_signal(libc::SIGCHLD, libc::SIG_IGN)?;
     let tid_slot = sys::tid_slot();
     let filters = receive_filters()?;
-    socket::send(CONTROL_FD, ZygoteMessage::Ready.encode(), None)?;
+    let untouched_network = network_of_container()?;
+    socket::send(CONTROL_FD, ZygoteMessage::Ready.encode(), &[])?;
     loop {
         let packet = socket::receive(CONTROL_FD)?.ok_or(Errno(libc::EPIPE))?;
         let message = HostMessage::decode(&packet.frame).map_err(|_| Errno(libc::EBADMSG))?;
-        let HostMessage::Spawn { seq, id, cgroup_fds } = message else {
+        let HostMessage::Spawn { seq, id, cgroup_fds, network } = message else {
             return Err(Errno(libc::EBADMSG));
         };
-        let (job_socket, join_files) = packet.fds().split_first().ok_or(Errno(libc::EBADMSG))?;
+        let (job_socket, others) = packet.fds().split_first().ok_or(Errno(libc::EBADMSG))?;
+        let (join_files, network) = match (others.split_last(), network) {
+            (Some((network, join_files)), true) => (join_files, Some(*network)),
+            (None, true) => return Err(Errno(libc::EBADMSG)),
+            (_, false) => (others, None),
+        };
         if join_files.len() != usize::from(cgroup_fds) {
             return Err(Errno(libc::EBADMSG));
         }
 
         call(hooks.before_fork);
         let mut pidfd = -1;
-        let cloned = sys::clone3(NAMESPACES, Some(&mut pidfd), tid_slot);
+        let namespaces = if network.is_some() { NAMESPACES } else { NAMESPACES | NEW_NETWORK };
+        let cloned = sys::clone3(namespaces, Some(&mut pidfd), tid_slot);
         if let Ok(Cloned::Child) = cloned {
-            let spawn = Spawn { id, job_socket: *job_socket, join_files, tid_slot, filters };
+            let job_socket = *job_socket;
+            let spawn = Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);
@@ -147,13 +157,13 @@ fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
         match cloned {
             Ok(_) => {
                 let answer = ZygoteMessage::Spawned { seq, errno: 0 };
-                let sent = socket::send(CONTROL_FD, answer.encode(), Some(pidfd));
+                let sent = socket::send(CONTROL_FD, answer.encode(), &[pidfd]);
                 sys::close(pidfd);
                 sent?;
             }
             Err(Errno(errno)) => {
                 let answer = ZygoteMessage::Spawned { seq, errno };
-                socket::send(CONTROL_FD, answer.encode(), None)?;
+                socket::send(CONTROL_FD, answer.encode(), &[])?;
             }
         }
     }
@@ -197,6 +207,13 @@ fn close_project_ids() -> sys::Result<()> {
     let written = sys::write(fd, b"0 0 1\n");
     sys::close(fd);
     written.map(drop)
+}
+
+/// Makes the container's own network namespace, which nobody uses, what a sandbox's is when it is new, and
+/// looks at it.
+fn network_of_container() -> sys::Result<Fingerprint> {
+    sys::interface_up(b"lo")?;
+    network::fingerprint()
 }
 
 fn call(hook: Option<extern "C" fn()>) {

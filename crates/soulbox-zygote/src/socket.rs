@@ -7,15 +7,16 @@ use soulbox_protocol::{FRAME_LEN, Frame};
 
 use crate::sys::{self, Errno, Fd, Result};
 
-/// Most descriptors that one packet brings here: a job socket and the files of four cgroup hierarchies.
-pub(crate) const MAX_FDS: usize = 5;
+/// Most descriptors that one packet brings here: a job socket, the files of four cgroup hierarchies and a
+/// network namespace.
+pub(crate) const MAX_FDS: usize = 6;
 
-/// A control message that holds descriptors: a `cmsghdr`, which has the alignment of `usize`, and data.
+/// A control message that holds descriptors: a `cmsghdr`, which has the alignment of `usize`, and data. An
+/// even number of descriptors fills the last `usize`.
 #[repr(C)]
 struct Rights {
     header: libc::cmsghdr,
     fds: [Fd; MAX_FDS],
-    _tail: Fd,
 }
 
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
@@ -34,11 +35,7 @@ impl Packet {
 }
 
 fn empty_rights(level: libc::c_int, kind: libc::c_int, len: usize) -> Rights {
-    Rights {
-        header: libc::cmsghdr { cmsg_len: len, cmsg_level: level, cmsg_type: kind },
-        fds: [-1; MAX_FDS],
-        _tail: -1,
-    }
+    Rights { header: libc::cmsghdr { cmsg_len: len, cmsg_level: level, cmsg_type: kind }, fds: [-1; MAX_FDS] }
 }
 
 fn message_header(vector: &mut libc::iovec, rights: &mut Rights, control_len: usize) -> libc::msghdr {
@@ -53,15 +50,15 @@ fn message_header(vector: &mut libc::iovec, rights: &mut Rights, control_len: us
     message
 }
 
-/// Sends a frame, with a descriptor where one is given.
-pub(crate) fn send(socket: Fd, mut frame: Frame, fd: Option<Fd>) -> Result<()> {
+/// Sends a frame with descriptors, at most [`MAX_FDS`].
+pub(crate) fn send(socket: Fd, mut frame: Frame, fds: &[Fd]) -> Result<()> {
     let mut vector = libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: FRAME_LEN };
-    let mut rights = empty_rights(libc::SOL_SOCKET, libc::SCM_RIGHTS, HEADER_LEN + size_of::<Fd>());
+    let mut rights = empty_rights(libc::SOL_SOCKET, libc::SCM_RIGHTS, HEADER_LEN + size_of_val(fds));
     let mut control_len = 0;
-    if let Some(fd) = fd {
-        rights.fds[0] = fd;
-        // CMSG_SPACE of one descriptor: header and data, each rounded up to a `usize`.
-        control_len = HEADER_LEN + size_of::<Fd>().next_multiple_of(size_of::<usize>());
+    if !fds.is_empty() {
+        rights.fds.get_mut(..fds.len()).ok_or(Errno(libc::EINVAL))?.copy_from_slice(fds);
+        // CMSG_SPACE: header and data, each rounded up to a `usize`.
+        control_len = HEADER_LEN + size_of_val(fds).next_multiple_of(size_of::<usize>());
     }
     sys::send_message(socket, &message_header(&mut vector, &mut rights, control_len))
 }

@@ -129,6 +129,12 @@ pub(crate) fn unshare(flags: c_int) -> Result<()> {
     unsafe { call!(unshare, flags) }.map(drop)
 }
 
+/// setns(2).
+pub(crate) fn enter_namespace(fd: Fd, kind: c_int) -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(setns, fd, kind) }.map(drop)
+}
+
 /// mount(2). An empty string stands for an argument that the kind of mount ignores.
 pub(crate) fn mount(
     source: &CStr,
@@ -157,6 +163,12 @@ pub(crate) fn chown(path: &CStr, id: u32) -> Result<()> {
 pub(crate) fn open(path: &CStr, flags: c_int, mode: libc::mode_t) -> Result<Fd> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     unsafe { call!(openat, libc::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, mode) }.map(|fd| fd as Fd)
+}
+
+/// read(2), once.
+pub(crate) fn read(fd: Fd, bytes: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel writes into the slice, at most its length.
+    retry(|| unsafe { call!(read, fd, bytes.as_mut_ptr(), bytes.len()) })
 }
 
 /// write(2), once.
