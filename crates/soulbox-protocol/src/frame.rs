@@ -52,7 +52,8 @@ pub enum ZygoteMessage {
     },
 }
 
-/// What one sandbox shall run, on its job socket; with stdin, stdout, stderr and the program's memory file.
+/// What one sandbox shall run, on its job socket; with stdin, stdout, stderr, the program's memory file, and
+/// the executable where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Bytes of the program in its memory file.
@@ -63,6 +64,8 @@ pub struct Job {
     pub open_files: u64,
     /// `RLIMIT_STACK`, soft; the hard limit stays unlimited.
     pub stack_bytes: u64,
+    /// Whether a descriptor of what to execute follows the program; else its first argument is the path.
+    pub executable: bool,
 }
 
 /// From a sandbox to the daemon, on the job socket.
@@ -213,7 +216,8 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        pack([JOB, self.program_len, self.disk_bytes, self.open_files, self.stack_bytes, 0, 0, 0])
+        let Job { program_len, disk_bytes, open_files, stack_bytes, executable } = self;
+        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, executable.into(), 0, 0])
     }
 
     /// # Errors
@@ -226,6 +230,7 @@ impl Job {
                 disk_bytes: words[2],
                 open_files: words[3],
                 stack_bytes: words[4],
+                executable: words[5] != 0,
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -284,7 +289,13 @@ mod tests {
         for message in [ZygoteMessage::Ready, ZygoteMessage::Spawned { seq: 7, errno: 11 }] {
             assert_eq!(ZygoteMessage::decode(&message.encode()), Ok(message));
         }
-        let job = Job { program_len: 1 << 33, disk_bytes: 64 << 20, open_files: 1024, stack_bytes: 8 << 20 };
+        let job = Job {
+            program_len: 1 << 33,
+            disk_bytes: 64 << 20,
+            open_files: 1024,
+            stack_bytes: 8 << 20,
+            executable: true,
+        };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [
             SandboxMessage::SetupFailed(SetupError { step: SetupStep::InstallSeccomp, index: 3, errno: 13 }),
@@ -311,11 +322,11 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=23 {
+        for value in 1..=24 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(24), None);
+        assert_eq!(SetupStep::from_wire(25), None);
     }
 
     proptest! {

@@ -5,8 +5,9 @@
 //! the sandbox, which runs no untrusted code; never from the program.
 
 use std::ffi::CString;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cgroup::{CgroupError, Leaf, LeafUsage};
 use crate::collect::{Collected, collect};
+use crate::executable::Executable;
+use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
-use crate::zygote::{Networks, SandboxId, memory_file};
+use crate::zygote::{Networks, SandboxId};
 
 /// How long a sandbox may take from its job to the start of the program; its files are written in it.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -36,7 +39,7 @@ const MIN_CPU_CHECK: Duration = Duration::from_millis(5);
 const PAGE_BYTES: u64 = 4096;
 
 /// What to run. In *fork mode* the first argument is the program's file, in *spawn mode* the file that is
-/// executed.
+/// executed where no executable is given.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     /// The program's arguments, itself first.
@@ -49,6 +52,10 @@ pub struct Workload {
     pub stdin: Vec<u8>,
     /// The files to collect below `/workspace` when it has ended by itself.
     pub output_files: GlobSet,
+    /// What to execute in *spawn mode*.
+    pub executable: Option<Executable>,
+    /// The file below `/workspace` to take over as an executable when the program has exited with 0.
+    pub makes_executable: Option<PathBuf>,
 }
 
 /// A file of a workload.
@@ -132,6 +139,8 @@ pub struct RunReport {
     pub disk_full: bool,
     /// The files that were asked for; none when it did not end by itself.
     pub collected: Collected,
+    /// The executable that it was to make, or why there is none.
+    pub made: Option<io::Result<Executable>>,
     /// Whether untrusted code ran at all.
     pub started: bool,
     /// From the hand-over of the job to the start of the program.
@@ -223,7 +232,7 @@ impl Sandbox {
         }
         let usage = self.leaf.usage();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
-        let collected = watch.collect(workload).await;
+        let (collected, made) = watch.collect(workload).await;
         self.leaf.remove().await;
         seen?;
         let usage = usage?;
@@ -240,6 +249,7 @@ impl Sandbox {
             disk_written_bytes,
             disk_full,
             collected,
+            made,
         })
     }
 
@@ -254,12 +264,15 @@ impl Sandbox {
             disk_bytes: limits.disk_bytes,
             open_files: limits.open_files,
             stack_bytes: limits.stack_bytes,
+            executable: workload.executable.is_some(),
         };
-        let program = memory_file("program", &program)?;
+        let program = memory_file("program", |file| file.write_all(&program))?;
         let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;
         let (stdout, stdout_theirs) = OutputPipe::new(limits.output_bytes)?;
         let (stderr, stderr_theirs) = OutputPipe::new(limits.output_bytes)?;
         let fds = [stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd(), program.as_fd()];
+        let fds: Vec<_> =
+            fds.into_iter().chain(workload.executable.as_ref().map(Executable::as_fd)).collect();
         match self.job_socket.send(&job.encode(), &fds).await {
             // A sandbox that failed before its job has said why, and that is what is read next.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -434,17 +447,21 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Collects the files that were asked for, and lets go of the workspace.
-    async fn collect(&mut self, workload: &Workload) -> Collected {
-        let workspace = self.exited.as_mut().and_then(|exited| exited.workspace.take());
-        let Some(workspace) = workspace.filter(|_| !workload.output_files.is_empty()) else {
-            return Collected::default();
+    /// Collects the files and the executable that were asked for, and lets go of the workspace.
+    async fn collect(&mut self, workload: &Workload) -> (Collected, Option<io::Result<Executable>>) {
+        let Some(Exited { ended, workspace, .. }) = self.exited.as_mut() else {
+            return Default::default();
         };
-        let wanted = workload.output_files.clone();
-        let collected = tokio::task::spawn_blocking(move || collect(&workspace, &wanted)).await;
-        collected.unwrap_or_else(|error| {
+        let makes = workload.makes_executable.clone().filter(|_| *ended == Ended::Exited(0));
+        let wanted = workspace.take().filter(|_| makes.is_some() || !workload.output_files.is_empty());
+        let Some(workspace) = wanted else { return Default::default() };
+        let files = workload.output_files.clone();
+        let collected = tokio::task::spawn_blocking(move || {
+            (collect(&workspace, &files), makes.map(|path| Executable::take(&workspace, &path)))
+        });
+        collected.await.unwrap_or_else(|error| {
             tracing::error!(%error, "collecting output files panicked");
-            Collected::default()
+            Default::default()
         })
     }
 

@@ -14,6 +14,15 @@ use crate::socket;
 use crate::steps::OfStep;
 use crate::sys::{self, Cloned, Ended, Errno, Fd};
 
+/// What the main process does when its sandbox is complete.
+#[derive(Clone, Copy)]
+pub(crate) enum Then {
+    /// Returns to the interpreter, which runs the program.
+    Return,
+    /// Executes the program.
+    Execute,
+}
+
 /// What the daemon has said of the sandbox before there is a job.
 pub(crate) struct Spawn<'a> {
     /// User and group id that the program runs as.
@@ -30,6 +39,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) tid_slot: *mut libc::c_int,
     /// The seccomp filters to install.
     pub(crate) filters: Filters,
+    /// What comes last.
+    pub(crate) then: Then,
 }
 
 /// Where the scratch tmpfs is mounted first; its directory for `/tmp` then covers it.

@@ -8,9 +8,8 @@ use core::ptr;
 
 use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, Program, ZygoteMessage};
 
-use crate::main_process;
 use crate::network::{self, Fingerprint};
-use crate::pid1::{self, Spawn};
+use crate::pid1::{self, Spawn, Then};
 use crate::socket;
 use crate::sys::{self, Cloned, Errno, Fd};
 
@@ -88,7 +87,7 @@ impl Filters {
 pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
     // SAFETY: by this function's contract.
     let hooks = unsafe { &*hooks };
-    match serve(hooks) {
+    match serve(hooks, Then::Return) {
         Ok(program) => {
             let description = Sandboxed {
                 strings: program.strings().as_ptr(),
@@ -104,17 +103,17 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
     }
 }
 
-/// Serves as [`soulbox_serve`], and executes the program's first argument with execve(2) in the sandbox.
-/// Returns only in the zygote, the negative `errno` for which it has to end.
+/// Serves as [`soulbox_serve`], and executes each program with execve(2) in its sandbox. Returns the negative
+/// `errno` for which the zygote has to end.
 pub fn soulbox_execute() -> c_int {
     let hooks = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
-    match serve(&hooks) {
-        Ok(program) => main_process::execute(&program),
+    match serve(&hooks, Then::Execute) {
+        Ok(_) => 0,
         Err(Errno(errno)) => -errno,
     }
 }
 
-fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
+fn serve(hooks: &Hooks, then: Then) -> sys::Result<Program<'static>> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;
@@ -146,7 +145,8 @@ fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
         let cloned = sys::clone3(namespaces, Some(&mut pidfd), tid_slot);
         if let Ok(Cloned::Child) = cloned {
             let job_socket = *job_socket;
-            let spawn = Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters };
+            let spawn =
+                Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters, then };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);

@@ -19,7 +19,6 @@ pub(super) enum ExecutionStatus {
     OutputLimitExceeded,
     Killed,
     Cancelled,
-    #[expect(dead_code, reason = "no language is compiled yet; clients shall know the name before")]
     CompileFailed,
     InternalError,
 }
@@ -47,6 +46,7 @@ impl From<Status> for ExecutionStatus {
             Status::OutputLimitExceeded => ExecutionStatus::OutputLimitExceeded,
             Status::Killed => ExecutionStatus::Killed,
             Status::Cancelled => ExecutionStatus::Cancelled,
+            Status::CompileFailed => ExecutionStatus::CompileFailed,
             Status::InternalError => ExecutionStatus::InternalError,
         }
     }
@@ -77,6 +77,7 @@ mod tests {
             Status::OutputLimitExceeded,
             Status::Killed,
             Status::Cancelled,
+            Status::CompileFailed,
             Status::InternalError,
         ] {
             assert_eq!(serde_json::to_value(ExecutionStatus::from(status)).unwrap(), status.as_str());
