@@ -14,6 +14,7 @@ use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing};
 use crate::job::{Done, Job};
 use crate::keeper::Keeper;
 use crate::limits::LimitPolicy;
+use crate::parking::Parking;
 use crate::registry::{Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError};
 
@@ -45,6 +46,8 @@ pub struct EngineConfig {
     pub remembered_bytes: usize,
     /// Memory for compiled programs that are kept for their next execution.
     pub binaries_bytes: u64,
+    /// Sandboxes of each language that wait for a job.
+    pub parked: usize,
 }
 
 impl EngineConfig {
@@ -62,6 +65,7 @@ impl EngineConfig {
             remembered: 256,
             remembered_bytes: 16 << 20,
             binaries_bytes: 128 << 20,
+            parked: 2,
         }
     }
 }
@@ -133,6 +137,8 @@ pub struct Engine {
     admission: Admission,
     registry: Registry,
     binaries: Binaries,
+    /// Processors that the daemon may use.
+    cores: usize,
     draining: AtomicBool,
 }
 
@@ -165,6 +171,7 @@ impl Engine {
             config,
             instance,
             keepers,
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         }))
     }
@@ -272,7 +279,7 @@ impl Engine {
             created_at: SystemTime::now(),
         });
         self.registry.add(&ticket);
-        let job = Job { keeper, request, layout, submitted };
+        let job = Job { keeper: Arc::clone(&keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         tokio::spawn(async move {
             let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, job));
@@ -284,8 +291,17 @@ impl Engine {
             });
             record_metrics(&outcome);
             engine.registry.end(&supervised, outcome);
+            engine.park(&keeper);
         });
         Ok(ticket)
+    }
+
+    /// Parks sandboxes for requests to come, unless those that are there want the processor.
+    fn park(&self, keeper: &Arc<Keeper>) {
+        let (queued, running) = self.load();
+        if queued == 0 && running < self.cores && !self.draining.load(Ordering::Acquire) {
+            Parking::refill(keeper);
+        }
     }
 
     fn keeper_of(&self, language: &str) -> Result<Arc<Keeper>, RequestError> {
@@ -384,6 +400,7 @@ fn describe_metrics() {
     describe_histogram!("soulbox_start_duration_seconds", "From a place to run to the start of the program.");
     describe_histogram!("soulbox_queue_duration_seconds", "Waiting for a place to run.");
     describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
+    describe_gauge!("soulbox_sandboxes_parked", "Sandboxes that wait for a job, by bundle.");
     describe_gauge!("soulbox_executions_running", "Executions that run.");
     describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");
 }

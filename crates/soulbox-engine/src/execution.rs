@@ -79,6 +79,8 @@ impl Status {
 /// What an execution had to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartKind {
+    /// A sandbox that was made before.
+    Parked,
     /// A fork of a warm zygote.
     Zygote,
     /// The zygote's container itself had to be made first.
@@ -89,6 +91,7 @@ impl StartKind {
     /// The name in the API and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            StartKind::Parked => "parked",
             StartKind::Zygote => "zygote",
             StartKind::Cold => "cold",
         }

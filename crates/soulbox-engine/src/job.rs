@@ -182,28 +182,34 @@ async fn in_sandbox(
 ) -> Result<Option<(RunReport, StartKind)>, String> {
     let mut kind = StartKind::Zygote;
     for attempt in 1..=SPAWN_ATTEMPTS {
-        let (zygote, this_kind) = match keeper.ready_zygote() {
-            Some(zygote) => (zygote, StartKind::Zygote),
-            None => match start_zygote(keeper, ticket).await? {
-                Some(started) => started,
+        let (zygote, sandbox) = if let Some(parked) = keeper.parking().take() {
+            kind = StartKind::Parked;
+            parked
+        } else {
+            let (zygote, this_kind) = match keeper.ready_zygote() {
+                Some(zygote) => (zygote, StartKind::Zygote),
+                None => match start_zygote(keeper, ticket).await? {
+                    Some(started) => started,
+                    None => return Ok(None),
+                },
+            };
+            // A zygote that had to be made was waited for, whatever came after.
+            if kind != StartKind::Cold {
+                kind = this_kind;
+            }
+            let name = format!("{}{step}-{attempt}", ticket.id());
+            let leaf = limits.leaf();
+            let spawned = ticket.cancellation().run_until_cancelled(zygote.spawn(&name, &leaf)).await;
+            match spawned {
                 None => return Ok(None),
-            },
-        };
-        if this_kind == StartKind::Cold {
-            kind = StartKind::Cold;
-        }
-        let name = format!("{}{step}-{attempt}", ticket.id());
-        let leaf = limits.leaf();
-        let spawned = ticket.cancellation().run_until_cancelled(zygote.spawn(&name, &leaf)).await;
-        let sandbox = match spawned {
-            None => return Ok(None),
-            Some(Ok(sandbox)) => sandbox,
-            Some(Err(SpawnError::ZygoteLost)) => continue,
-            Some(Err(error)) => {
-                return Err(format!("no sandbox could be made: {}", error_chain(&error)));
+                Some(Ok(sandbox)) => (zygote, sandbox),
+                Some(Err(SpawnError::ZygoteLost)) => continue,
+                Some(Err(error)) => {
+                    return Err(format!("no sandbox could be made: {}", error_chain(&error)));
+                }
             }
         };
-        match sandbox.run(workload, &limits.run(), ticket.cancellation()).await {
+        match sandbox.run(workload, &limits.leaf(), &limits.run(), ticket.cancellation()).await {
             // Nothing of the program has run, so that it can be run on another.
             Ok(report) if report.ended == Ended::ZygoteLost && !report.started => {
                 // A zygote's end is seen a moment after that of its sandboxes.

@@ -15,6 +15,8 @@ use tokio::sync::Mutex;
 
 use crate::engine::EngineConfig;
 use crate::execution::StartKind;
+use crate::limits::Limits;
+use crate::parking::Parking;
 use crate::prepare::{PrepareError, prepare};
 
 /// After a zygote ended by itself, the next one is started this much later: one that dies at once must not
@@ -47,8 +49,9 @@ pub(crate) struct Keeper {
     instance: Arc<Instance>,
     ids: IdRange,
     state_dir: PathBuf,
-    /// The memory limit of a program that asks for none.
-    memory_bytes: u64,
+    /// The limits of a program that asks for none.
+    default_limits: Limits,
+    parking: Parking,
     generation: AtomicU64,
     /// Held while a zygote is started, so that one is enough for all who wait for it.
     current: Mutex<Option<Arc<Zygote>>>,
@@ -66,13 +69,14 @@ impl Keeper {
         config: &EngineConfig,
     ) -> Result<Self, SeccompError> {
         Ok(Keeper {
+            parking: Parking::new(bundle.name(), config.parked),
             version: bundle.interpreter().ok().and_then(|path| version(path, bundle.version_arguments())),
             filters: Filters::compile(bundle.seccomp())?,
             bundle,
             instance,
             ids,
             state_dir: config.state_dir.clone(),
-            memory_bytes: config.limits.default.memory_bytes,
+            default_limits: config.limits.default,
             generation: AtomicU64::new(1),
             current: Mutex::default(),
             last_failure: std::sync::Mutex::default(),
@@ -93,6 +97,14 @@ impl Keeper {
     /// Why the bundle cannot be started here, when it cannot.
     pub(crate) fn unavailable(&self) -> Option<Unavailable> {
         self.bundle.interpreter().err()
+    }
+
+    pub(crate) fn parking(&self) -> &Parking {
+        &self.parking
+    }
+
+    pub(crate) fn default_limits(&self) -> &Limits {
+        &self.default_limits
     }
 
     /// Whether a zygote is ready.
@@ -134,6 +146,7 @@ impl Keeper {
         self.set_up(true);
         drop(current);
         self.watch(Arc::clone(&zygote));
+        Parking::refill(self);
         Ok((zygote, StartKind::Cold))
     }
 
@@ -142,7 +155,7 @@ impl Keeper {
         let directory = self.directory_of(&id);
         let (bundle, target) = (Arc::clone(&self.bundle), directory.clone());
         let (cgroup, ids) = (self.instance.zygote_cgroup(&id), self.ids);
-        let (state_dir, memory_bytes) = (self.state_dir.clone(), self.memory_bytes);
+        let (state_dir, memory_bytes) = (self.state_dir.clone(), self.default_limits.memory_bytes);
         let version = self.version.clone().unwrap_or_default();
         let laid_out = tokio::task::spawn_blocking(move || {
             let prepared = prepare(&bundle, &version, &state_dir, ids)?;
@@ -212,6 +225,7 @@ impl Keeper {
     /// Ends the zygote for good.
     pub(crate) async fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.parking.clear();
         if let Some(zygote) = self.current.lock().await.take() {
             self.set_up(false);
             zygote.stop().await;

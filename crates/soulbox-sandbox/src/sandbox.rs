@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::cgroup::{CgroupError, Leaf, LeafUsage};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage};
 use crate::collect::{Collected, collect};
 use crate::executable::Executable;
 use crate::memory_file::memory_file;
@@ -207,18 +207,20 @@ impl Sandbox {
         Ok(Sandbox { pidfd, job_socket, leaf, networks, _id: id })
     }
 
-    /// Runs one workload and waits until nothing of it is left.
+    /// Runs one workload and waits until no process of it is left; its cgroup is removed in the background.
     ///
     /// # Errors
     /// [`RunError`] when the daemon, not the program, failed.
     pub async fn run(
-        self,
+        mut self,
         workload: &Workload,
+        leaf: &LeafLimits,
         limits: &RunLimits,
         cancel: &CancellationToken,
     ) -> Result<RunReport, RunError> {
-        let oom_event = self.leaf.oom_event()?;
         let handed_over = Instant::now();
+        self.leaf.set_limits(leaf)?;
+        let oom_event = self.leaf.oom_event()?;
         let (mut streams, stdin) = self.hand_over(workload, limits).await?;
         let mut watch = Watch::new(limits, handed_over);
         let seen = watch.run(&self, &mut streams, stdin, oom_event, cancel).await;
@@ -233,7 +235,6 @@ impl Sandbox {
         let usage = self.leaf.usage();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         let (collected, made) = watch.collect(workload).await;
-        self.leaf.remove().await;
         seen?;
         let usage = usage?;
         Ok(RunReport {

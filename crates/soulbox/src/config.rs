@@ -32,6 +32,7 @@ struct RawConfig {
     drain_grace: Option<String>,
     first_host_id: Option<u32>,
     languages: Option<Vec<String>>,
+    parked: Option<usize>,
     max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
 }
@@ -107,6 +108,7 @@ impl ServeConfig {
         raw.limits.maximum.apply(&mut engine.limits.maximum).context("limits.maximum")?;
         raw.limits.compile.apply(&mut engine.limits.compile).context("limits.compile")?;
         engine.limits.check().context("limits.default")?;
+        engine.parked = raw.parked.unwrap_or(engine.parked);
         if let Some(size) = raw.max_binaries_memory {
             engine.binaries_bytes = size.as_u64();
         }

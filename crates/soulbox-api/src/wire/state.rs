@@ -28,7 +28,6 @@ pub(super) enum ExecutionStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ExecutionStartKind {
-    #[expect(dead_code, reason = "nothing is parked yet; clients shall know the name before")]
     Parked,
     Zygote,
     Cold,
@@ -55,6 +54,7 @@ impl From<Status> for ExecutionStatus {
 impl From<StartKind> for ExecutionStartKind {
     fn from(kind: StartKind) -> Self {
         match kind {
+            StartKind::Parked => ExecutionStartKind::Parked,
             StartKind::Zygote => ExecutionStartKind::Zygote,
             StartKind::Cold => ExecutionStartKind::Cold,
         }

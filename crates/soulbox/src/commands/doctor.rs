@@ -137,7 +137,7 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
     let bundles = Bundle::embedded()?;
     super::small_runtime()?.block_on(async {
-        let engine = match Engine::new(EngineConfig::new(state_dir), bundles) {
+        let engine = match Engine::new(EngineConfig { parked: 0, ..EngineConfig::new(state_dir) }, bundles) {
             Ok(engine) => engine,
             Err(error) => {
                 let detail = format!("{:#}", anyhow::Error::from(error));

@@ -31,7 +31,9 @@ const SIGTERM: i32 = 15;
 pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let request = request(args)?;
-    let config = EngineConfig::new(state_dir.unwrap_or_else(default_state_dir));
+    let state_dir = state_dir.unwrap_or_else(default_state_dir);
+    // There is one request, and it comes at once.
+    let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
