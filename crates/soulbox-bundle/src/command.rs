@@ -6,7 +6,7 @@ use crate::bundle::{Bundle, Unavailable};
 use crate::recipe::Start;
 
 /// Where sandboxes see what `prepare` has made.
-pub const PREPARED_DIR: &str = "/.soulbox-prepared";
+pub const PREPARED_DIR: &str = "/.soulbox/prepared";
 
 /// What stands in the places of a command: `{entrypoint}`, `{output}` and `{heap_mib}`; with what the bundle
 /// knows itself, `{toolchain}` and `{prepared}`.

@@ -97,6 +97,8 @@ impl Bundle {
         self.write_runtime(&runtime, settings)?;
         mounts.push(rootfs::read_only_bind(&runtime, settings.runtime_dir)?);
         if let Some(prepared) = settings.prepared {
+            let place = runtime.join("prepared");
+            fs::create_dir(&place).map_err(MaterializeError::io("create", &place))?;
             mounts.push(rootfs::read_only_bind(prepared, Path::new(PREPARED_DIR))?);
         }
 
