@@ -79,7 +79,7 @@ pub enum SandboxMessage {
         at_ns: u64,
     },
     /// The main process has ended, by waitid(2), and every other process of the sandbox after it; with a
-    /// descriptor of `/workspace` and one of the network namespace where it is as good as new.
+    /// descriptor of `/workspace`.
     Exited {
         /// The exit code, or the number of the signal that ended it.
         status: i32,
@@ -88,6 +88,8 @@ pub enum SandboxMessage {
         /// `CLOCK_MONOTONIC` in nanoseconds when the main process had ended.
         at_ns: u64,
     },
+    /// The network namespace is as good as new after all; with a descriptor of it.
+    NetworkUntouched,
 }
 
 /// A frame that is none of the messages its socket carries.
@@ -119,6 +121,7 @@ const JOB: u64 = 5;
 const SETUP_FAILED: u64 = 6;
 const RUNNING: u64 = 7;
 const EXITED: u64 = 8;
+const NETWORK_UNTOUCHED: u64 = 9;
 
 type Words = [u64; FRAME_LEN / 8];
 
@@ -248,6 +251,7 @@ impl SandboxMessage {
             SandboxMessage::Exited { status, signaled, at_ns } => {
                 pack([EXITED, status.unsigned_abs().into(), signaled.into(), at_ns, 0, 0, 0, 0])
             }
+            SandboxMessage::NetworkUntouched => pack([NETWORK_UNTOUCHED, 0, 0, 0, 0, 0, 0, 0]),
         }
     }
 
@@ -267,6 +271,7 @@ impl SandboxMessage {
                 signaled: words[2] != 0,
                 at_ns: words[3],
             }),
+            NETWORK_UNTOUCHED => Ok(SandboxMessage::NetworkUntouched),
             kind => Err(FrameError::Kind(kind)),
         }
     }
@@ -301,6 +306,7 @@ mod tests {
             SandboxMessage::SetupFailed(SetupError { step: SetupStep::InstallSeccomp, index: 3, errno: 13 }),
             SandboxMessage::Running { at_ns: 1 },
             SandboxMessage::Exited { status: 255, signaled: false, at_ns: 2 },
+            SandboxMessage::NetworkUntouched,
         ] {
             assert_eq!(SandboxMessage::decode(&message.encode()), Ok(message));
         }

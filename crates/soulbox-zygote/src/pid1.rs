@@ -157,12 +157,14 @@ fn supervise(spawn: &Spawn<'_>) -> ! {
     while sys::wait_any().is_ok() {}
     if let Ok(Ended { status, signaled, .. }) = main {
         let exited = SandboxMessage::Exited { status, signaled, at_ns }.encode();
-        let workspace = sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0);
-        let _ = match (workspace, network::open_untouched(spawn.untouched_network)) {
-            (Ok(workspace), Some(network)) => socket::send(spawn.job_socket, exited, &[workspace, network]),
-            (Ok(workspace), None) => socket::send(spawn.job_socket, exited, &[workspace]),
-            (Err(_), _) => socket::send(spawn.job_socket, exited, &[]),
+        let _ = match sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0) {
+            Ok(workspace) => socket::send(spawn.job_socket, exited, &[workspace]),
+            Err(_) => socket::send(spawn.job_socket, exited, &[]),
         };
+        // Nobody waits for this.
+        if let Some(network) = network::open_untouched(spawn.untouched_network) {
+            let _ = socket::send(spawn.job_socket, SandboxMessage::NetworkUntouched.encode(), &[network]);
+        }
     }
     sys::exit_group(0)
 }
