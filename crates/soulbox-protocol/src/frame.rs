@@ -63,6 +63,8 @@ pub struct Job {
     pub open_files: u64,
     /// `RLIMIT_STACK`, soft; the hard limit stays unlimited.
     pub stack_bytes: u64,
+    /// What the sandbox's cgroup allows, for interpreters that can keep to it by themselves.
+    pub memory_bytes: u64,
 }
 
 /// From a sandbox to the daemon, on the job socket.
@@ -213,7 +215,7 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        pack([JOB, self.program_len, self.disk_bytes, self.open_files, self.stack_bytes, 0, 0, 0])
+        pack([JOB, self.program_len, self.disk_bytes, self.open_files, self.stack_bytes, self.memory_bytes, 0, 0])
     }
 
     /// # Errors
@@ -226,6 +228,7 @@ impl Job {
                 disk_bytes: words[2],
                 open_files: words[3],
                 stack_bytes: words[4],
+                memory_bytes: words[5],
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -284,7 +287,13 @@ mod tests {
         for message in [ZygoteMessage::Ready, ZygoteMessage::Spawned { seq: 7, errno: 11 }] {
             assert_eq!(ZygoteMessage::decode(&message.encode()), Ok(message));
         }
-        let job = Job { program_len: 1 << 33, disk_bytes: 64 << 20, open_files: 1024, stack_bytes: 8 << 20 };
+        let job = Job {
+            program_len: 1 << 33,
+            disk_bytes: 64 << 20,
+            open_files: 1024,
+            stack_bytes: 8 << 20,
+            memory_bytes: 128 << 20,
+        };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [
             SandboxMessage::SetupFailed(SetupError { step: SetupStep::InstallSeccomp, index: 3, errno: 13 }),
@@ -311,11 +320,11 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=23 {
+        for value in 1..=24 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(24), None);
+        assert_eq!(SetupStep::from_wire(25), None);
     }
 
     proptest! {

@@ -32,10 +32,11 @@ pub enum SetupStep {
     CloseDescriptors,
     NoNewPrivileges,
     InstallSeccomp,
+    RenewDescriptors,
 }
 
 impl SetupStep {
-    const ALL: [SetupStep; 23] = [
+    const ALL: [SetupStep; 24] = [
         SetupStep::EnterNetwork,
         SetupStep::LoopbackUp,
         SetupStep::JoinCgroup,
@@ -59,6 +60,7 @@ impl SetupStep {
         SetupStep::CloseDescriptors,
         SetupStep::NoNewPrivileges,
         SetupStep::InstallSeccomp,
+        SetupStep::RenewDescriptors,
     ];
 
     pub(crate) fn from_wire(value: u16) -> Option<Self> {
@@ -90,6 +92,7 @@ impl SetupStep {
             SetupStep::CloseDescriptors => "closing inherited descriptors",
             SetupStep::NoNewPrivileges => "setting no_new_privs",
             SetupStep::InstallSeccomp => "installing a seccomp filter",
+            SetupStep::RenewDescriptors => "making the interpreter's descriptors anew",
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct RunLimits {
     pub open_files: u64,
     /// `RLIMIT_STACK`.
     pub stack_bytes: u64,
+    /// What its leaf cgroup allows, for an interpreter that wants to know.
+    pub memory_bytes: u64,
 }
 
 /// One of a program's output streams.
@@ -254,6 +256,7 @@ impl Sandbox {
             disk_bytes: limits.disk_bytes,
             open_files: limits.open_files,
             stack_bytes: limits.stack_bytes,
+            memory_bytes: limits.memory_bytes,
         };
         let program = memory_file("program", &program)?;
         let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;

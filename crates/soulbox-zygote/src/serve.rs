@@ -6,9 +6,10 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, Program, ZygoteMessage};
+use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, ZygoteMessage};
 
-use crate::main_process;
+use crate::descriptors::Descriptors;
+use crate::main_process::{self, Prepared};
 use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn};
 use crate::socket;
@@ -34,6 +35,10 @@ pub struct Hooks {
     pub after_fork_parent: Option<extern "C" fn()>,
     /// In the main process of the sandbox. Never called in its pid 1, which runs no interpreter.
     pub after_fork_child: Option<extern "C" fn()>,
+}
+
+impl Hooks {
+    pub(crate) const NONE: Self = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
 }
 
 /// The program that this process has become the main process for.
@@ -88,8 +93,8 @@ impl Filters {
 pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
     // SAFETY: by this function's contract.
     let hooks = unsafe { &*hooks };
-    match serve(hooks) {
-        Ok(program) => {
+    match serve(hooks, &Descriptors::NONE) {
+        Ok(Prepared { program, .. }) => {
             let description = Sandboxed {
                 strings: program.strings().as_ptr(),
                 strings_len: program.strings().len(),
@@ -107,14 +112,14 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
 /// Serves as [`soulbox_serve`], and executes the program's first argument with execve(2) in the sandbox.
 /// Returns only in the zygote, the negative `errno` for which it has to end.
 pub fn soulbox_execute() -> c_int {
-    let hooks = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
-    match serve(&hooks) {
-        Ok(program) => main_process::execute(&program),
+    match serve(&Hooks::NONE, &Descriptors::NONE) {
+        Ok(Prepared { program, .. }) => main_process::execute(&program),
         Err(Errno(errno)) => -errno,
     }
 }
 
-fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
+/// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
+pub(crate) fn serve(hooks: &Hooks, descriptors: &Descriptors) -> sys::Result<Prepared> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;
@@ -146,7 +151,8 @@ fn serve(hooks: &Hooks) -> sys::Result<Program<'static>> {
         let cloned = sys::clone3(namespaces, Some(&mut pidfd), tid_slot);
         if let Ok(Cloned::Child) = cloned {
             let job_socket = *job_socket;
-            let spawn = Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters };
+            let spawn =
+                Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters, descriptors };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);
