@@ -5,6 +5,7 @@
 
 use core::arch::asm;
 use core::ffi::{CStr, c_void};
+use core::sync::atomic::{AtomicI32, Ordering};
 use core::{mem, ptr};
 
 use libc::c_int;
@@ -13,6 +14,7 @@ use crate::descriptors::Descriptors;
 use crate::main_process::Prepared;
 use crate::serve::{self, Hooks};
 use crate::sys::{self, Errno};
+use crate::text::Text;
 use crate::threads;
 
 type Env = *mut c_void;
@@ -42,7 +44,13 @@ macro_rules! host_function {
 /// As Node-API says of it: `exports` is an object of `env`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
-    for (name, function) in [(c"serve", serve as Callback), (c"exit", exit as Callback)] {
+    let functions = [
+        (c"holdStreams", hold_streams as Callback),
+        (c"releaseStreams", release_streams as Callback),
+        (c"serve", serve as Callback),
+        (c"exit", exit as Callback),
+    ];
+    for (name, function) in functions {
         // SAFETY: by this function's contract.
         unsafe { export(env, exports, name, function) };
     }
@@ -64,6 +72,42 @@ unsafe fn export(env: Env, exports: Value, name: &CStr, function: Callback) {
     set(env, exports, name.as_ptr(), value);
 }
 
+/// The zygote's own standard streams while others are in their places.
+static HELD: [AtomicI32; 3] = [const { AtomicI32::new(-1) }; 3];
+
+/// `holdStreams()`: puts a pipe in the place of the standard streams, since pipes are what programs get, and
+/// Node looks at a descriptor once, when it makes the stream.
+extern "C" fn hold_streams(_: Env, _: Info) -> Value {
+    let held = (0..).zip(&HELD).try_for_each(|(fd, held)| {
+        held.store(sys::dup(fd)?, Ordering::Relaxed);
+        Ok(())
+    });
+    let replaced = held.and_then(|()| sys::pipe(0)).and_then(|(read_end, write_end)| {
+        for (fd, end) in [(0, read_end), (1, write_end), (2, write_end)] {
+            sys::dup_to(end, fd, 0)?;
+        }
+        sys::close(read_end);
+        sys::close(write_end);
+        Ok(())
+    });
+    match replaced {
+        Ok(()) => ptr::null_mut(),
+        Err(errno) => give_up(errno),
+    }
+}
+
+/// `releaseStreams()`: puts the zygote's own standard streams back.
+extern "C" fn release_streams(_: Env, _: Info) -> Value {
+    for (fd, held) in (0..).zip(&HELD) {
+        let held = held.load(Ordering::Relaxed);
+        if let Err(errno) = sys::dup_to(held, fd, 0) {
+            give_up(errno);
+        }
+        sys::close(held);
+    }
+    ptr::null_mut()
+}
+
 /// `serve()`: serves the daemon, and returns in the main process of a sandbox, with its program.
 extern "C" fn serve(env: Env, _: Info) -> Value {
     let prepared = Descriptors::of_process().and_then(|descriptors| {
@@ -80,14 +124,17 @@ extern "C" fn serve(env: Env, _: Info) -> Value {
         Ok(value) => value,
         // The daemon has closed the socket.
         Err(Errno(libc::EPIPE)) => sys::exit_group(0),
-        Err(Errno(errno)) => {
-            let _ = sys::write(2, b"the zygote ends with errno ");
-            let mut text = crate::text::Text::new();
-            let _ = text.push_number(errno.unsigned_abs().into()).and_then(|()| text.push(b"\n"));
-            let _ = sys::write(2, text.as_c_str().to_bytes());
-            sys::exit_group(1)
-        }
+        Err(errno) => give_up(errno),
     }
+}
+
+/// Ends the process, which cannot do its work.
+fn give_up(Errno(errno): Errno) -> ! {
+    let mut text = Text::new();
+    let written = text.push(b"the shim failed with errno ");
+    let _ = written.and_then(|()| text.push_number(errno.unsigned_abs().into()));
+    let _ = text.push(b"\n").and_then(|()| sys::write(2, text.as_c_str().to_bytes()));
+    sys::exit_group(1)
 }
 
 /// `exit(code)`: ends the process at once.

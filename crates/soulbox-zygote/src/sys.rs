@@ -281,6 +281,12 @@ pub(crate) fn close_range(first: Fd, last: Fd) -> Result<()> {
     unsafe { call!(close_range, first, last, 0) }.map(drop)
 }
 
+/// A copy of a descriptor at the lowest free number, which closes at execve(2), by fcntl(2).
+pub(crate) fn dup(fd: Fd) -> Result<Fd> {
+    // SAFETY: takes no memory.
+    unsafe { call!(fcntl, fd, libc::F_DUPFD_CLOEXEC, 0) }.map(|fd| fd as Fd)
+}
+
 /// dup3(2). Without `O_CLOEXEC` the copy stays open over execve(2).
 pub(crate) fn dup_to(fd: Fd, target: Fd, flags: c_int) -> Result<()> {
     // SAFETY: takes no memory.
