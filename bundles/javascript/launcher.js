@@ -89,7 +89,6 @@ function serve(shim) {
   const [entrypoint, ...values] = strings.slice(0, count);
   process.argv = [process.execPath, entrypoint, ...values];
   setEnvironment(strings.slice(count, -1));
-  redefine(process, 'pid', 2);
   const start = process.uptime();
   const { uptime } = process;
   process.uptime = () => uptime() - start;
@@ -160,6 +159,8 @@ function main() {
   // Every worker runs it as well.
   if (!isMainThread) return;
   process.title = 'node';
+  // That of the main process of every sandbox; Node asks once, when it starts.
+  redefine(process, 'pid', 2);
   // Node has something to say of what is experimental in what it is warmed up with.
   const { emitWarning } = process;
   process.emitWarning = () => {};

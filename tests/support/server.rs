@@ -83,9 +83,12 @@ impl Setup {
         let home = public_directory();
         let state_dir = self.state_dir.unwrap_or_else(|| home.path().join("state"));
         let config = home.path().join("soulbox.toml");
-        // A test's own settings come after, since tables end what is outside of them.
-        let grace = if self.config.contains("drain_grace") { "" } else { "drain_grace = \"1s\"\n" };
-        std::fs::write(&config, format!("{grace}{}", self.config)).unwrap();
+        // Most tests look at one execution at a time, in the language that starts fastest. A test's own settings
+        // come after, since tables end what is outside of them.
+        let usual = [("drain_grace", "\"1s\""), ("languages", "[\"python\"]"), ("parked", "0")];
+        let usual = usual.iter().filter(|(name, _)| !self.config.contains(name));
+        let usual: String = usual.map(|(name, value)| format!("{name} = {value}\n")).collect();
+        std::fs::write(&config, format!("{usual}{}", self.config)).unwrap();
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
         let mut command = soulbox();
         if let Some(limit) = self.open_files {

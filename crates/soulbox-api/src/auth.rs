@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
+use soulbox_engine::Tenant;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::body::{self, BodyRules};
@@ -47,9 +48,10 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Middleware: answers 401 unless the request shows a key.
-pub(crate) async fn require_key(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if is_known(&guard.keys, request.headers()) {
+/// Middleware: answers 401 unless the request shows a key; says on which key's behalf it comes.
+pub(crate) async fn require_key(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if let Some(tenant) = tenant(&guard.keys, request.headers()) {
+        request.extensions_mut().insert(tenant);
         return next.run(request).await;
     }
     body::discard(request, guard.body).await;
@@ -57,12 +59,15 @@ pub(crate) async fn require_key(State(guard): State<Guard>, request: Request, ne
     Problem::new(ErrorCode::Unauthorized, detail).into()
 }
 
-fn is_known(keys: &[ApiKey], headers: &HeaderMap) -> bool {
+/// The tenant whose key is shown: keys are told apart by a part of their digest, which is no secret.
+fn tenant(keys: &[ApiKey], headers: &HeaderMap) -> Option<Tenant> {
     let shown = bearer(headers).or_else(|| headers.get(X_API_KEY).map(HeaderValue::as_bytes));
-    let Some(shown) = shown.filter(|shown| !shown.is_empty()) else { return false };
+    let shown = shown.filter(|shown| !shown.is_empty())?;
     let shown: [u8; 32] = Sha256::digest(shown).into();
     // All keys are compared, whichever fits: time tells nothing.
-    keys.iter().fold(Choice::from(0), |known, key| known | key.digest.ct_eq(&shown)).into()
+    let known: bool = keys.iter().fold(Choice::from(0), |known, key| known | key.digest.ct_eq(&shown)).into();
+    let name = || shown.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    known.then(|| Tenant::new(&name()))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
@@ -77,7 +82,7 @@ mod tests {
     fn shown(name: &'static str, value: &str) -> bool {
         let keys = [ApiKey::new("first"), ApiKey::new("second")];
         let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
-        is_known(&keys, &headers)
+        tenant(&keys, &headers).is_some()
     }
 
     #[test]
@@ -92,7 +97,18 @@ mod tests {
         }
         assert!(shown("x-api-key", "second"));
         assert!(!shown("x-api-key", "third"));
-        assert!(!is_known(&[ApiKey::new("first")], &HeaderMap::new()));
+        assert!(tenant(&[ApiKey::new("first")], &HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn each_key_is_a_tenant() {
+        let keys = [ApiKey::new("first"), ApiKey::new("second")];
+        let of = |key: &'static str| {
+            tenant(&keys, &HeaderMap::from_iter([(X_API_KEY, HeaderValue::from_static(key))])).unwrap()
+        };
+        assert_eq!(of("first"), of("first"));
+        assert_ne!(of("first"), of("second"));
+        assert!(!of("first").as_str().contains("first"));
     }
 
     #[test]
@@ -105,7 +121,7 @@ mod tests {
     fn an_empty_key_opens_nothing() {
         for (name, value) in [(AUTHORIZATION, "Bearer "), (AUTHORIZATION, "Bearer"), (X_API_KEY, "")] {
             let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
-            assert!(!is_known(&[ApiKey::new("")], &headers), "{value:?}");
+            assert!(tenant(&[ApiKey::new("")], &headers).is_none(), "{value:?}");
         }
     }
 }

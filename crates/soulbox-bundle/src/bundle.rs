@@ -42,6 +42,14 @@ pub enum BundleError {
         /// Where and why.
         source: toml::de::Error,
     },
+    /// The commands of `soulbox.toml` do not fit together.
+    #[error("bundle {bundle}: {RECIPE_FILE} must have {requirement}")]
+    Commands {
+        /// The bundle's name.
+        bundle: String,
+        /// What it lacks.
+        requirement: &'static str,
+    },
     /// `config.json` is not what the OCI runtime spec says.
     #[error("bundle {bundle}: {CONFIG_FILE} is no OCI runtime configuration")]
     Config {
@@ -103,7 +111,8 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The bundles that the program carries, by name.
+    /// The bundles that the program carries, by name. One without a `config.json` of its own has the one that
+    /// stands beside the bundles.
     ///
     /// # Errors
     /// [`BundleError`] for the first that is not valid.
@@ -118,15 +127,18 @@ impl Bundle {
                 .and_then(|content| content.contents_utf8())
                 .ok_or_else(|| BundleError::MissingFile { bundle: name.clone(), file })
         };
-        let (recipe, config) = (file(RECIPE_FILE)?, file(CONFIG_FILE)?);
-        let runtime_files = dir
-            .files()
-            .filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())))
-            .filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE))
-            .collect();
+        let common = || BUNDLES.get_file(CONFIG_FILE).and_then(|content| content.contents_utf8());
+        let config = file(CONFIG_FILE).or_else(|missing| common().ok_or(missing))?;
+        let recipe = file(RECIPE_FILE)?;
         let profile =
             |name: &str| SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents());
-        Self::parse(name.clone(), recipe, config, runtime_files, profile)
+        let mut bundle = Self::parse(name.clone(), recipe, config, files_in(dir), profile)?;
+        if let Some(other) = &bundle.recipe.files_of {
+            let other = BUNDLES.get_dir(other).ok_or(BundleError::MissingFile { bundle: name, file: "files_of" })?;
+            let own = std::mem::replace(&mut bundle.runtime_files, files_in(other));
+            bundle.runtime_files.extend(own);
+        }
+        Ok(bundle)
     }
 
     fn parse(
@@ -140,6 +152,8 @@ impl Bundle {
             toml::from_str(recipe).map_err(|source| BundleError::Recipe { bundle: name.clone(), source })?;
         let spec: Spec = serde_json::from_str(config)
             .map_err(|source| BundleError::Config { bundle: name.clone(), source })?;
+        check_commands(&recipe)
+            .map_err(|requirement| BundleError::Commands { bundle: name.clone(), requirement })?;
         check_isolation(&spec)
             .map_err(|requirement| BundleError::NotIsolated { bundle: name.clone(), requirement })?;
         let seccomp_error =
@@ -169,9 +183,14 @@ impl Bundle {
         &self.recipe.file_name
     }
 
-    /// The environment of every program, before its own.
-    pub fn environment(&self) -> &BTreeMap<String, String> {
-        &self.recipe.environment
+    /// A program that prints `hello` and a newline.
+    pub fn example(&self) -> &str {
+        &self.recipe.example
+    }
+
+    /// Arguments with which the interpreter tells its version.
+    pub fn version_arguments(&self) -> &[String] {
+        &self.recipe.version
     }
 
     /// The seccomp profile of its programs.
@@ -187,13 +206,13 @@ impl Bundle {
         }
     }
 
-    /// The interpreter on this host.
+    /// The interpreter or toolchain on this host.
     ///
     /// # Errors
     /// [`Unavailable`] when there is none.
     pub fn interpreter(&self) -> Result<&Path, Unavailable> {
         let (Start::Fork { interpreters, install_hint, .. }
-        | Start::Spawn { interpreters, install_hint, .. }) = &self.recipe.start;
+        | Start::Spawn { toolchains: interpreters, install_hint, .. }) = &self.recipe.start;
         interpreters
             .iter()
             .find(|path| path.exists())
@@ -201,18 +220,12 @@ impl Bundle {
             .ok_or_else(|| Unavailable { interpreters: interpreters.clone(), hint: install_hint.clone() })
     }
 
-    /// The command of a program: in *spawn mode* what comes before its file, in *fork mode* nothing.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the interpreter is missing.
-    pub fn program_prefix(&self) -> Result<Vec<String>, Unavailable> {
-        match &self.recipe.start {
-            Start::Fork { .. } => Ok(Vec::new()),
-            Start::Spawn { arguments, .. } => {
-                let interpreter = self.interpreter()?.to_string_lossy().into_owned();
-                Ok(std::iter::once(interpreter).chain(arguments.iter().cloned()).collect())
-            }
-        }
+    pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.recipe.environment
+    }
+
+    pub(crate) fn heap_percent(&self) -> u8 {
+        self.recipe.heap_percent
     }
 
     pub(crate) fn spec(&self) -> &Spec {
@@ -227,8 +240,28 @@ impl Bundle {
         &self.recipe.rootfs
     }
 
-    pub(crate) fn runtime_files(&self) -> &BTreeMap<PathBuf, &'static [u8]> {
-        &self.runtime_files
+    /// Its files beside its two descriptions, by name.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &'static [u8])> {
+        self.runtime_files.iter().map(|(name, content)| (name.as_path(), *content))
+    }
+}
+
+/// The files of a bundle but its two descriptions, by name.
+fn files_in(dir: &'static Dir<'static>) -> BTreeMap<PathBuf, &'static [u8]> {
+    let files = dir.files().filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())));
+    files.filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE)).collect()
+}
+
+fn check_commands(recipe: &Recipe) -> Result<(), &'static str> {
+    if recipe.heap_percent > 100 {
+        return Err("heap_percent of 100 at most");
+    }
+    match &recipe.start {
+        Start::Spawn { run, .. } if run.is_empty() => Err("a command to run"),
+        Start::Spawn { run, compile, .. } if !compile.is_empty() && run[0] != "{output}" => {
+            Err("run = [\"{output}\", …], since the program is compiled")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -273,7 +306,7 @@ mod tests {
         let bundles = Bundle::embedded().unwrap();
         let python = bundles.iter().find(|bundle| bundle.name() == "python").unwrap();
         assert_eq!((python.language(), python.file_name()), ("python", "main.py"));
-        assert!(python.runtime_files().contains_key(Path::new("launcher.py")));
+        assert!(python.files().any(|(name, _)| name == Path::new("launcher.py")));
     }
 
     #[test]

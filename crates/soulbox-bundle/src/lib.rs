@@ -7,10 +7,12 @@
 //! directory, from which a container can be created.
 
 mod bundle;
+mod command;
 mod embedded;
 mod materialize;
 mod recipe;
 mod rootfs;
 
 pub use bundle::{Bundle, BundleError, StartMode, Unavailable};
+pub use command::{PREPARED_DIR, Places};
 pub use materialize::{ContainerSettings, IdRange, MaterializeError};

@@ -12,6 +12,7 @@ use oci_spec::OciSpecError;
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
 
 use crate::bundle::{Bundle, Unavailable};
+use crate::command::PREPARED_DIR;
 use crate::recipe::Start;
 use crate::rootfs;
 
@@ -37,6 +38,10 @@ pub struct ContainerSettings<'a> {
     pub init: &'a [u8],
     /// Where the container sees its runtime directory.
     pub runtime_dir: &'a Path,
+    /// What the bundle's `prepare` command has made.
+    pub prepared: Option<&'a Path>,
+    /// The memory limit of most programs: their environment is the zygote's then.
+    pub memory_bytes: u64,
 }
 
 /// A bundle that could not be laid out.
@@ -91,6 +96,9 @@ impl Bundle {
         let mut mounts = rootfs::lay_out(self.rootfs(), &root)?;
         self.write_runtime(&runtime, settings)?;
         mounts.push(rootfs::read_only_bind(&runtime, settings.runtime_dir)?);
+        if let Some(prepared) = settings.prepared {
+            mounts.push(rootfs::read_only_bind(prepared, Path::new(PREPARED_DIR))?);
+        }
 
         let mut spec = self.spec().clone();
         if let Some(own) = spec.mounts_mut() {
@@ -103,8 +111,8 @@ impl Bundle {
         if let Some(process) = spec.process_mut() {
             process.set_args(Some(self.zygote_command(settings.runtime_dir)?));
             // That of the programs, so that a fork has nothing to change.
-            let environment = self.environment().iter().map(|(name, value)| format!("{name}={value}"));
-            process.set_env(Some(environment.collect()));
+            let environment = self.environment(settings.memory_bytes);
+            process.set_env(Some(environment.map(|(name, value)| format!("{name}={value}")).collect()));
         }
         if let Some(linux) = spec.linux_mut() {
             linux.set_cgroups_path(Some(settings.cgroup.to_owned()));
@@ -120,16 +128,17 @@ impl Bundle {
         runtime: &Path,
         settings: &ContainerSettings<'_>,
     ) -> Result<(), MaterializeError> {
-        let own = [("libsoulbox.so", settings.shim), ("soulbox-init", settings.init)];
-        let own = own.into_iter().map(|(name, content)| (Path::new(name), content));
-        let files = self.runtime_files().iter().map(|(name, content)| (name.as_path(), *content));
-        for (name, content) in own.chain(files) {
-            let path = runtime.join(name);
-            fs::write(&path, content).map_err(MaterializeError::io("write", &path))?;
-            let mode = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(&path, mode).map_err(MaterializeError::io("write", &path))?;
-        }
-        Ok(())
+        write_program(&runtime.join("libsoulbox.so"), settings.shim)?;
+        write_program(&runtime.join("soulbox-init"), settings.init)?;
+        self.write_files(runtime)
+    }
+
+    /// Writes the bundle's own files, such as its launcher, into a directory.
+    ///
+    /// # Errors
+    /// [`MaterializeError::Io`].
+    pub fn write_files(&self, directory: &Path) -> Result<(), MaterializeError> {
+        self.files().try_for_each(|(name, content)| write_program(&directory.join(name), content))
     }
 
     /// What the container's init process is.
@@ -142,6 +151,12 @@ impl Bundle {
             Start::Spawn { .. } => vec![runtime_dir.join("soulbox-init").to_string_lossy().into_owned()],
         })
     }
+}
+
+fn write_program(path: &Path, content: &[u8]) -> Result<(), MaterializeError> {
+    fs::write(path, content).map_err(MaterializeError::io("write", path))?;
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(path, mode).map_err(MaterializeError::io("write", path))
 }
 
 fn id_mapping(ids: IdRange) -> Result<LinuxIdMapping, MaterializeError> {

@@ -16,13 +16,33 @@ pub(crate) struct Recipe {
     pub(crate) aliases: Vec<String>,
     /// What a program's `code` is called in the workspace.
     pub(crate) file_name: String,
+    /// A bundle whose files it has as well.
+    #[serde(default)]
+    pub(crate) files_of: Option<String>,
     /// Name of the seccomp profile, without `.json`.
     pub(crate) seccomp: String,
+    /// A program that prints `hello` and a newline.
+    pub(crate) example: String,
+    /// Arguments with which the interpreter or toolchain tells its version.
+    #[serde(default = "version_arguments")]
+    pub(crate) version: Vec<String>,
+    /// How much of its memory limit a program's heap may take, in percent: the rest is for what a language's
+    /// own limit does not count.
+    #[serde(default = "heap_percent")]
+    pub(crate) heap_percent: u8,
     pub(crate) start: Start,
     pub(crate) rootfs: Rootfs,
-    /// Environment of every program, before its own.
+    /// Environment of every program, before its own. Values may have the place `{heap_mib}`.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
+}
+
+fn version_arguments() -> Vec<String> {
+    vec!["--version".to_owned()]
+}
+
+fn heap_percent() -> u8 {
+    75
 }
 
 /// How programs come to run.
@@ -41,15 +61,21 @@ pub(crate) enum Start {
         #[serde(default)]
         preload: Vec<String>,
     },
-    /// By executing a command in a fork of the init.
+    /// By executing a command in a fork of the init. Its words may have the places of [`crate::Places`].
     Spawn {
-        /// Candidates on the host; the first that exists is executed.
-        interpreters: Vec<PathBuf>,
-        /// Its arguments, before the program's file.
-        #[serde(default)]
-        arguments: Vec<String>,
-        /// What to do where none of the interpreters exists.
+        /// Candidates on the host; the first that exists is `{toolchain}`.
+        toolchains: Vec<PathBuf>,
+        /// What to do where none of them exists.
         install_hint: String,
+        /// Makes `{prepared}` once for each version of the toolchain: executed on the host by an unprivileged
+        /// user in a new directory, which sandboxes then see read-only.
+        #[serde(default)]
+        prepare: Vec<String>,
+        /// Makes `{output}`, an executable, from the program's files, in a sandbox of its own.
+        #[serde(default)]
+        compile: Vec<String>,
+        /// What is executed, before the program's own arguments. Of a language that is compiled, `{output}`.
+        run: Vec<String>,
     },
 }
 

@@ -1,29 +1,22 @@
 //! The engine: takes requests, runs them in sandboxes, and never loses one without an outcome.
 
-use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use soulbox_bundle::{Bundle, IdRange};
-use soulbox_sandbox::{
-    CgroupMode, Ended, Instance, InstanceError, RunReport, SeccompError, SpawnError, WORKSPACE, Workload,
-    WorkloadFile, Zygote, error_chain,
-};
+use soulbox_sandbox::{CgroupMode, Instance, InstanceError, SeccompError, error_chain};
 
 use crate::admission::{Admission, Bounds, QueuePlace};
-use crate::execution::{ExecutionId, Outcome, StartKind, Status, Subject, Timing};
+use crate::compile::Binaries;
+use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing};
+use crate::job::{Done, Job};
 use crate::keeper::Keeper;
 use crate::limits::LimitPolicy;
+use crate::parking::Parking;
 use crate::registry::{Registry, Ticket};
-use crate::request::{Argument, ExecutionRequest, Layout, RequestError, Variable};
-
-/// How often a run is given another zygote when the one it got was lost before the program started.
-const SPAWN_ATTEMPTS: u32 = 3;
-
-/// How long the end of a zygote is waited for when one of its sandboxes has gone for no other reason.
-const ZYGOTE_END_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::request::{ExecutionRequest, RequestError};
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
 
@@ -51,6 +44,10 @@ pub struct EngineConfig {
     pub remembered: usize,
     /// Bytes of output of ended executions that are remembered.
     pub remembered_bytes: usize,
+    /// Memory for compiled programs that are kept for their next execution.
+    pub binaries_bytes: u64,
+    /// Sandboxes of each language that wait for a job.
+    pub parked: usize,
 }
 
 impl EngineConfig {
@@ -67,6 +64,8 @@ impl EngineConfig {
             first_host_id: 0x4000_0000,
             remembered: 256,
             remembered_bytes: 16 << 20,
+            binaries_bytes: 128 << 20,
+            parked: 2,
         }
     }
 }
@@ -115,6 +114,8 @@ pub struct LanguageInfo {
     pub aliases: Vec<String>,
     /// What `code` is called in the workspace.
     pub file_name: String,
+    /// A program that prints `hello` and a newline.
+    pub example: String,
     /// The bundle it runs in.
     pub bundle: String,
     /// The interpreter's version, as it says it.
@@ -135,6 +136,9 @@ pub struct Engine {
     keepers: Vec<Arc<Keeper>>,
     admission: Admission,
     registry: Registry,
+    binaries: Binaries,
+    /// Processors that the daemon may use.
+    cores: usize,
     draining: AtomicBool,
 }
 
@@ -149,7 +153,7 @@ impl Engine {
             let first = config.first_host_id + index as u32 * IDS_PER_CONTAINER;
             let ids = IdRange { first, count: IDS_PER_CONTAINER };
             let name = bundle.name().to_owned();
-            Keeper::new(Arc::new(bundle), Arc::clone(&instance), ids)
+            Keeper::new(Arc::new(bundle), Arc::clone(&instance), ids, &config)
                 .map(Arc::new)
                 .map_err(|source| StartError::Seccomp { bundle: name, source })
         });
@@ -163,9 +167,11 @@ impl Engine {
                 max_output_bytes: config.max_output_bytes,
             }),
             registry: Registry::new(config.remembered, config.remembered_bytes),
+            binaries: Binaries::new(config.binaries_bytes),
             config,
             instance,
             keepers,
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         }))
     }
@@ -224,6 +230,7 @@ impl Engine {
                     name: bundle.language().to_owned(),
                     aliases: bundle.aliases().to_vec(),
                     file_name: bundle.file_name().to_owned(),
+                    example: bundle.example().to_owned(),
                     bundle: bundle.name().to_owned(),
                     version: keeper.version().map(str::to_owned),
                     start_mode: match bundle.start_mode() {
@@ -254,8 +261,11 @@ impl Engine {
         let keeper = self.keeper_of(&request.language)?;
         let limits = self.config.limits.resolve(&request.limits).map_err(RequestError::from)?;
         let layout = request.lay_out(keeper.bundle().file_name(), limits.disk_bytes)?;
-        // Each of the two streams can reach the limit.
-        let output_bytes = usize::try_from(limits.output_bytes.saturating_mul(2)).unwrap_or(usize::MAX);
+        // Each of the two streams can reach the limit, in each step.
+        let compiler_output =
+            if keeper.bundle().is_compiled() { self.config.limits.compile.output_bytes } else { 0 };
+        let output_bytes = limits.output_bytes.saturating_add(compiler_output).saturating_mul(2);
+        let output_bytes = usize::try_from(output_bytes).unwrap_or(usize::MAX);
         let request_bytes = layout.bytes() + request.stdin.len();
         let place = self.admission.enter(request_bytes, output_bytes).map_err(|_| {
             metrics::counter!("soulbox_rejected_total", "reason" => "queue_full").increment(1);
@@ -269,7 +279,7 @@ impl Engine {
             created_at: SystemTime::now(),
         });
         self.registry.add(&ticket);
-        let job = Job { keeper, request, layout, submitted };
+        let job = Job { keeper: Arc::clone(&keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         tokio::spawn(async move {
             let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, job));
@@ -281,8 +291,17 @@ impl Engine {
             });
             record_metrics(&outcome);
             engine.registry.end(&supervised, outcome);
+            engine.park(&keeper);
         });
         Ok(ticket)
+    }
+
+    /// Parks sandboxes for requests to come, unless those that are there want the processor.
+    fn park(&self, keeper: &Arc<Keeper>) {
+        let (queued, running) = self.load();
+        if queued == 0 && running < self.cores && !self.draining.load(Ordering::Acquire) {
+            Parking::refill(keeper);
+        }
     }
 
     fn keeper_of(&self, language: &str) -> Result<Arc<Keeper>, RequestError> {
@@ -308,7 +327,7 @@ impl Engine {
         };
         let submitted = job.submitted;
         let queued = submitted.elapsed();
-        let timing = |start, run| Timing { queued, start, run, total: submitted.elapsed() };
+        let timing = |start, run| Timing { queued, start, compile: None, run, total: submitted.elapsed() };
         let Some(_place) = admitted else {
             let timing = timing(Duration::ZERO, Duration::ZERO);
             return Outcome::without_run(
@@ -320,20 +339,30 @@ impl Engine {
         };
         ticket.set_running();
         let started = Instant::now();
-        match job.run(&ticket).await {
-            Ok(None) => {
-                let timing = timing(started.elapsed(), Duration::ZERO);
-                Outcome::without_run(ticket.subject(), Status::Cancelled, CANCELLED_EARLY.to_owned(), timing)
+        let done = job.run(&ticket, &self.binaries, &self.config.limits.compile).await;
+        let elapsed = started.elapsed();
+        let subject = ticket.subject();
+        let without_run = |status, detail| {
+            Outcome::without_run(subject.clone(), status, detail, timing(elapsed, Duration::ZERO))
+        };
+        match done {
+            Ok(Done::Cancelled) => without_run(Status::Cancelled, CANCELLED_EARLY.to_owned()),
+            Ok(Done::NotCompiled { status, detail, compilation }) => {
+                let mut timing = timing(Duration::ZERO, Duration::ZERO);
+                timing.compile = Some(compilation.time);
+                Outcome::not_compiled(subject, status, detail, timing, compilation)
             }
-            Ok(Some((report, kind))) => {
-                let start = started.elapsed().saturating_sub(report.since_start);
-                let timing = timing(start, report.run_time);
-                Outcome::of_run(ticket.subject(), report, kind, timing)
+            Ok(Done::Ran { report, kind, compilation }) => {
+                let compile = compilation.as_ref().map(|compilation| compilation.time);
+                let start =
+                    elapsed.saturating_sub(report.since_start).saturating_sub(compile.unwrap_or_default());
+                let mut timing = timing(start, report.run_time);
+                timing.compile = compile;
+                Outcome::of_run(subject, *report, kind, timing, compilation)
             }
             Err(detail) => {
                 tracing::error!(id = %ticket.id(), error = detail, "an execution could not be run");
-                let timing = timing(started.elapsed(), Duration::ZERO);
-                Outcome::without_run(ticket.subject(), Status::InternalError, detail, timing)
+                without_run(Status::InternalError, detail)
             }
         }
     }
@@ -363,99 +392,6 @@ impl Engine {
     }
 }
 
-/// An execution that was taken.
-struct Job {
-    keeper: Arc<Keeper>,
-    request: ExecutionRequest,
-    layout: Layout,
-    submitted: Instant,
-}
-
-impl Job {
-    /// Runs it on a zygote, on another one when the first is lost before the program has started. `None` when
-    /// it was cancelled before that. The error is a sentence for the client.
-    async fn run(self, ticket: &Ticket) -> Result<Option<(RunReport, StartKind)>, String> {
-        let limits = ticket.subject().limits;
-        let keeper = Arc::clone(&self.keeper);
-        let workload = self.into_workload()?;
-        let mut kind = StartKind::Zygote;
-        for attempt in 1..=SPAWN_ATTEMPTS {
-            let (zygote, this_kind) = match keeper.ready_zygote() {
-                Some(zygote) => (zygote, StartKind::Zygote),
-                None => match start_zygote(&keeper, ticket).await? {
-                    Some(started) => started,
-                    None => return Ok(None),
-                },
-            };
-            if this_kind == StartKind::Cold {
-                kind = StartKind::Cold;
-            }
-            let name = format!("{}-{attempt}", ticket.id());
-            let leaf = limits.leaf();
-            let spawned = ticket.cancellation().run_until_cancelled(zygote.spawn(&name, &leaf)).await;
-            let sandbox = match spawned {
-                None => return Ok(None),
-                Some(Ok(sandbox)) => sandbox,
-                Some(Err(SpawnError::ZygoteLost)) => continue,
-                Some(Err(error)) => {
-                    return Err(format!("no sandbox could be made: {}", error_chain(&error)));
-                }
-            };
-            match sandbox.run(&workload, &limits.run(), ticket.cancellation()).await {
-                // Nothing of the program has run, so that it can be run on another.
-                Ok(report) if report.ended == Ended::ZygoteLost && !report.started => {
-                    // A zygote's end is seen a moment after that of its sandboxes.
-                    let _ = tokio::time::timeout(ZYGOTE_END_TIMEOUT, zygote.lost()).await;
-                }
-                Ok(report) => return Ok(Some((report, kind))),
-                Err(error) => {
-                    return Err(format!("the sandbox could not be run: {}", error_chain(&error)));
-                }
-            }
-        }
-        Err("the language's zygote was lost again and again; it can be tried later".to_owned())
-    }
-
-    fn into_workload(self) -> Result<Workload, String> {
-        let bundle = self.keeper.bundle();
-        let prefix = bundle.program_prefix().map_err(|reason| reason.to_string())?;
-        let entrypoint = format!("{WORKSPACE}/{}", self.layout.entrypoint.as_str());
-        let c_string =
-            |text: String| CString::new(text).map_err(|_| "the bundle has a NUL in a string".to_owned());
-        let mut args = prefix.into_iter().chain([entrypoint]).map(c_string).collect::<Result<Vec<_>, _>>()?;
-        args.extend(self.request.args.iter().map(Argument::as_c_string).cloned());
-        let own = |name: &str| self.request.env.iter().any(|variable| variable.name() == name);
-        let defaults = bundle.environment().iter().filter(|(name, _)| !own(name));
-        let mut env = defaults
-            .map(|(name, value)| c_string(format!("{name}={value}")))
-            .collect::<Result<Vec<_>, _>>()?;
-        env.extend(self.request.env.iter().map(Variable::as_c_string).cloned());
-        let files = self.layout.files.into_iter();
-        let files =
-            files.map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content }).collect();
-        let output_files = self.request.output_files.into_glob_set();
-        Ok(Workload { args, env, files, stdin: self.request.stdin, output_files })
-    }
-}
-
-/// Waits for a zygote. `None` when the execution is cancelled meanwhile.
-async fn start_zygote(
-    keeper: &Arc<Keeper>,
-    ticket: &Ticket,
-) -> Result<Option<(Arc<Zygote>, StartKind)>, String> {
-    // In a task of its own: a start that nobody waits for any more is the next one's gain.
-    let starting = Arc::clone(keeper);
-    let start = tokio::spawn(async move { starting.zygote().await });
-    match ticket.cancellation().run_until_cancelled(start).await {
-        None => Ok(None),
-        Some(Ok(Ok(zygote))) => Ok(Some(zygote)),
-        Some(Ok(Err(error))) => {
-            Err(format!("the language's zygote could not be started: {}", error_chain(&error)))
-        }
-        Some(Err(error)) => Err(format!("starting the language's zygote failed: {error}")),
-    }
-}
-
 fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!("soulbox_executions_total", "Executions that have ended, by language and status.");
@@ -464,6 +400,7 @@ fn describe_metrics() {
     describe_histogram!("soulbox_start_duration_seconds", "From a place to run to the start of the program.");
     describe_histogram!("soulbox_queue_duration_seconds", "Waiting for a place to run.");
     describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
+    describe_gauge!("soulbox_sandboxes_parked", "Sandboxes that wait for a job, by bundle.");
     describe_gauge!("soulbox_executions_running", "Executions that run.");
     describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use soulbox_sandbox::{CollectedFile, Ended, RunReport, Stream};
 use ulid::Ulid;
 
+use crate::compile::Compilation;
 use crate::limits::{Limits, bytes};
 
 /// The id of an execution: `exec_` and a ULID, so that ids sort by time.
@@ -52,6 +53,7 @@ pub enum Status {
     OutputLimitExceeded,
     Killed,
     Cancelled,
+    CompileFailed,
     InternalError,
 }
 
@@ -68,6 +70,7 @@ impl Status {
             Status::OutputLimitExceeded => "output_limit_exceeded",
             Status::Killed => "killed",
             Status::Cancelled => "cancelled",
+            Status::CompileFailed => "compile_failed",
             Status::InternalError => "internal_error",
         }
     }
@@ -76,6 +79,8 @@ impl Status {
 /// What an execution had to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartKind {
+    /// A sandbox that was made before.
+    Parked,
     /// A fork of a warm zygote.
     Zygote,
     /// The zygote's container itself had to be made first.
@@ -86,6 +91,7 @@ impl StartKind {
     /// The name in the API and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            StartKind::Parked => "parked",
             StartKind::Zygote => "zygote",
             StartKind::Cold => "cold",
         }
@@ -97,8 +103,10 @@ impl StartKind {
 pub struct Timing {
     /// Waiting for a place to run.
     pub queued: Duration,
-    /// From there to the start of the program.
+    /// From there, or from the end of compiling, to the start of the program.
     pub start: Duration,
+    /// Compiling, for languages that are compiled.
+    pub compile: Option<Duration>,
     /// From the start of the program to its end.
     pub run: Duration,
     /// From submission to the outcome.
@@ -151,6 +159,8 @@ pub struct Outcome {
     pub limits: Limits,
     /// The output files that were asked for.
     pub files: Vec<CollectedFile>,
+    /// The compile step, for languages that are compiled.
+    pub compilation: Option<Compilation>,
     /// When it was submitted.
     pub created_at: SystemTime,
 }
@@ -183,28 +193,40 @@ impl Outcome {
             usage: Usage::default(),
             limits: subject.limits,
             files: Vec::new(),
+            compilation: None,
             created_at: subject.created_at,
         }
     }
 
+    /// An execution whose program did not compile.
+    pub(crate) fn not_compiled(
+        subject: Subject,
+        status: Status,
+        detail: String,
+        timing: Timing,
+        compilation: Compilation,
+    ) -> Self {
+        let compilation = Some(compilation);
+        Outcome { compilation, ..Self::without_run(subject, status, detail, timing) }
+    }
+
     /// An execution as its sandbox reports it.
-    pub(crate) fn of_run(subject: Subject, report: RunReport, kind: StartKind, timing: Timing) -> Self {
+    pub(crate) fn of_run(
+        subject: Subject,
+        report: RunReport,
+        kind: StartKind,
+        timing: Timing,
+        compilation: Option<Compilation>,
+    ) -> Self {
         let (status, detail) = judge(&report, &subject.limits);
-        let (exit_code, signal) = match (report.main_ended, report.ended) {
-            (Some(Ended::Exited(code)), _) => (Some(code), None),
-            (Some(Ended::Signaled(signal)), _) => (None, Some(signal)),
-            // Ended by the kernel's or our own signal; which limit it was is in the status.
-            (_, Ended::WallTime | Ended::CpuTime | Ended::OutOfMemory | Ended::OutputLimit(_)) => {
-                (None, Some(SIGKILL))
-            }
-            _ => (None, None),
-        };
+        let (exit_code, signal) = main_ended(&report);
         Outcome {
             id: subject.id,
             language: subject.language,
             status,
             exit_code,
             signal,
+            usage: Usage::of(&report),
             stdout: report.stdout.bytes,
             stderr: report.stderr.bytes,
             stdout_truncated: report.stdout.truncated,
@@ -212,22 +234,42 @@ impl Outcome {
             detail,
             start_kind: Some(kind),
             timing,
-            usage: Usage {
-                cpu_time: report.usage.cpu_time,
-                memory_peak_bytes: report.usage.memory_peak_bytes,
-                pids_peak: report.usage.pids_peak,
-                disk_written_bytes: report.disk_written_bytes,
-            },
             limits: subject.limits,
             files: report.collected.files,
+            compilation,
             created_at: subject.created_at,
+        }
+    }
+}
+
+impl Usage {
+    pub(crate) fn of(report: &RunReport) -> Self {
+        Usage {
+            cpu_time: report.usage.cpu_time,
+            memory_peak_bytes: report.usage.memory_peak_bytes,
+            pids_peak: report.usage.pids_peak,
+            disk_written_bytes: report.disk_written_bytes,
         }
     }
 }
 
 const SIGKILL: i32 = 9;
 
-fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
+/// The exit code and the signal of a run's main process, whichever there is.
+pub(crate) fn main_ended(report: &RunReport) -> (Option<i32>, Option<i32>) {
+    match (report.main_ended, report.ended) {
+        (Some(Ended::Exited(code)), _) => (Some(code), None),
+        (Some(Ended::Signaled(signal)), _) => (None, Some(signal)),
+        // Ended by the kernel's or our own signal; which limit it was is in the status.
+        (_, Ended::WallTime | Ended::CpuTime | Ended::OutOfMemory | Ended::OutputLimit(_)) => {
+            (None, Some(SIGKILL))
+        }
+        _ => (None, None),
+    }
+}
+
+/// The status of a run and a sentence for a person.
+pub(crate) fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
     let usage = &report.usage;
     let (status, detail) = match report.ended {
         Ended::Exited(0) => {
@@ -344,6 +386,7 @@ mod tests {
             disk_written_bytes: 0,
             disk_full: false,
             collected: Collected::default(),
+            made: None,
             start_time: Duration::ZERO,
             main_ended: None,
             started: false,

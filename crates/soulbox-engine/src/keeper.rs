@@ -13,7 +13,11 @@ use soulbox_sandbox::{
 };
 use tokio::sync::Mutex;
 
+use crate::engine::EngineConfig;
 use crate::execution::StartKind;
+use crate::limits::Limits;
+use crate::parking::Parking;
+use crate::prepare::{PrepareError, prepare};
 
 /// After a zygote ended by itself, the next one is started this much later: one that dies at once must not
 /// keep the host busy.
@@ -22,6 +26,8 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// A zygote that could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeeperError {
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     #[error(transparent)]
     Materialize(#[from] MaterializeError),
     #[error(transparent)]
@@ -42,6 +48,10 @@ pub(crate) struct Keeper {
     filters: Filters,
     instance: Arc<Instance>,
     ids: IdRange,
+    state_dir: PathBuf,
+    /// The limits of a program that asks for none.
+    default_limits: Limits,
+    parking: Parking,
     generation: AtomicU64,
     /// Held while a zygote is started, so that one is enough for all who wait for it.
     current: Mutex<Option<Arc<Zygote>>>,
@@ -56,13 +66,17 @@ impl Keeper {
         bundle: Arc<Bundle>,
         instance: Arc<Instance>,
         ids: IdRange,
+        config: &EngineConfig,
     ) -> Result<Self, SeccompError> {
         Ok(Keeper {
-            version: bundle.interpreter().ok().and_then(version),
+            parking: Parking::new(bundle.name(), config.parked),
+            version: bundle.interpreter().ok().and_then(|path| version(path, bundle.version_arguments())),
             filters: Filters::compile(bundle.seccomp())?,
             bundle,
             instance,
             ids,
+            state_dir: config.state_dir.clone(),
+            default_limits: config.limits.default,
             generation: AtomicU64::new(1),
             current: Mutex::default(),
             last_failure: std::sync::Mutex::default(),
@@ -83,6 +97,14 @@ impl Keeper {
     /// Why the bundle cannot be started here, when it cannot.
     pub(crate) fn unavailable(&self) -> Option<Unavailable> {
         self.bundle.interpreter().err()
+    }
+
+    pub(crate) fn parking(&self) -> &Parking {
+        &self.parking
+    }
+
+    pub(crate) fn default_limits(&self) -> &Limits {
+        &self.default_limits
     }
 
     /// Whether a zygote is ready.
@@ -124,6 +146,7 @@ impl Keeper {
         self.set_up(true);
         drop(current);
         self.watch(Arc::clone(&zygote));
+        Parking::refill(self);
         Ok((zygote, StartKind::Cold))
     }
 
@@ -132,15 +155,21 @@ impl Keeper {
         let directory = self.directory_of(&id);
         let (bundle, target) = (Arc::clone(&self.bundle), directory.clone());
         let (cgroup, ids) = (self.instance.zygote_cgroup(&id), self.ids);
+        let (state_dir, memory_bytes) = (self.state_dir.clone(), self.default_limits.memory_bytes);
+        let version = self.version.clone().unwrap_or_default();
         let laid_out = tokio::task::spawn_blocking(move || {
+            let prepared = prepare(&bundle, &version, &state_dir, ids)?;
             let settings = ContainerSettings {
                 cgroup: &cgroup,
                 ids,
                 shim: SHIM,
                 init: INIT,
                 runtime_dir: Path::new(RUNTIME_DIR),
+                prepared: prepared.as_deref(),
+                memory_bytes,
             };
-            bundle.materialize(&target, &settings)
+            bundle.materialize(&target, &settings)?;
+            Ok::<_, KeeperError>(())
         });
         laid_out.await.map_err(|_| KeeperError::Interrupted)??;
         let spec = ZygoteSpec { id, bundle: directory.clone(), filters: &self.filters };
@@ -196,6 +225,7 @@ impl Keeper {
     /// Ends the zygote for good.
     pub(crate) async fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.parking.clear();
         if let Some(zygote) = self.current.lock().await.take() {
             self.set_up(false);
             zygote.stop().await;
@@ -210,8 +240,8 @@ async fn remove_directory(directory: &Path) {
 }
 
 /// The first line that the interpreter prints when it is asked for its version.
-fn version(interpreter: &Path) -> Option<String> {
-    let output = std::process::Command::new(interpreter).arg("--version").env_clear().output().ok()?;
+fn version(interpreter: &Path, arguments: &[String]) -> Option<String> {
+    let output = std::process::Command::new(interpreter).args(arguments).env_clear().output().ok()?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-    Some(String::from_utf8_lossy(&text).lines().next()?.trim().to_owned())
+    Some(String::from_utf8_lossy(&text).lines().find(|line| !line.trim().is_empty())?.trim().to_owned())
 }

@@ -11,19 +11,24 @@
 //! ```
 
 mod admission;
+mod compile;
 mod engine;
 mod execution;
+mod job;
 mod keeper;
 mod limits;
+mod parking;
+mod prepare;
 mod registry;
 mod request;
 
+pub use compile::Compilation;
 pub use engine::{Engine, EngineConfig, LanguageInfo, StartError, SubmitError};
 pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
 pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest};
 pub use registry::{Snapshot, Ticket};
 pub use request::{
-    Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Variable, WorkspacePath,
+    Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Tenant, Variable, WorkspacePath,
     WorkspacePathError,
 };
 pub use soulbox_bundle::{Bundle, BundleError};

@@ -105,6 +105,8 @@ pub struct LimitPolicy {
     pub default: Limits,
     /// What a request may ask for at most.
     pub maximum: Limits,
+    /// For the compile step of every program; a request cannot change them.
+    pub compile: Limits,
 }
 
 /// What a sandbox needs to exist, or the kernel can count.
@@ -138,6 +140,15 @@ impl Default for LimitPolicy {
                 pids: 1024,
                 output_bytes: 32 << 20,
                 disk_bytes: 1 << 30,
+                cpus: cores,
+            },
+            compile: Limits {
+                wall_time: Duration::from_secs(30),
+                cpu_time: Duration::from_secs(30),
+                memory_bytes: 512 << 20,
+                pids: 64,
+                output_bytes: 256 << 10,
+                disk_bytes: 256 << 20,
                 cpus: cores,
             },
         }
@@ -241,7 +252,6 @@ impl Limits {
             disk_bytes: self.disk_bytes,
             open_files: OPEN_FILES,
             stack_bytes: STACK_BYTES,
-            memory_bytes: self.memory_bytes,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::compile::Compilation;
 use crate::execution::{ExecutionId, Outcome, Status, Subject};
 
 /// What there is to say of an execution now.
@@ -145,7 +146,8 @@ impl Registry {
     /// Tells an outcome to all who wait for it, and forgets the oldest that are too many.
     pub(crate) fn end(&self, ticket: &Ticket, outcome: Outcome) {
         let files: usize = outcome.files.iter().map(|file| file.content.len()).sum();
-        let bytes = outcome.stdout.len() + outcome.stderr.len() + files;
+        let compiler = outcome.compilation.as_ref().map_or(0, Compilation::bytes);
+        let bytes = outcome.stdout.len() + outcome.stderr.len() + files + compiler;
         ticket.state.send_replace(State::Ended(Arc::new(outcome)));
         let mut inner = self.inner();
         inner.ended.push_back((ticket.id().clone(), bytes));

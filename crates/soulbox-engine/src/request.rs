@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, NulError};
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -157,8 +158,24 @@ pub struct SourceFile {
     pub content: Vec<u8>,
 }
 
+/// For whom an execution is: those of different tenants share nothing that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant(Arc<str>);
+
+impl Tenant {
+    /// A tenant of this name, which is no secret.
+    pub fn new(name: &str) -> Self {
+        Tenant(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A request to execute a program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ExecutionRequest {
     /// Name or alias of the language.
     pub language: String,
@@ -178,6 +195,8 @@ pub struct ExecutionRequest {
     pub limits: LimitsRequest,
     /// The files to give back when it has ended.
     pub output_files: OutputFiles,
+    /// For whom; `None` where there are no tenants.
+    pub tenant: Option<Tenant>,
 }
 
 /// Patterns of paths below the workspace. `*` stays within a directory, `**` does not.
@@ -382,11 +401,7 @@ mod tests {
             code: code.map(str::to_owned),
             files: files.iter().map(|name| SourceFile { path: path(name), content: b"x".to_vec() }).collect(),
             entrypoint: entrypoint.map(path),
-            args: Vec::new(),
-            stdin: Vec::new(),
-            env: Vec::new(),
-            limits: LimitsRequest::default(),
-            output_files: OutputFiles::default(),
+            ..ExecutionRequest::default()
         }
     }
 

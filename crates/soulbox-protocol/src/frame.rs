@@ -52,7 +52,8 @@ pub enum ZygoteMessage {
     },
 }
 
-/// What one sandbox shall run, on its job socket; with stdin, stdout, stderr and the program's memory file.
+/// What one sandbox shall run, on its job socket; with stdin, stdout, stderr, the program's memory file, and
+/// the executable where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Bytes of the program in its memory file.
@@ -63,8 +64,10 @@ pub struct Job {
     pub open_files: u64,
     /// `RLIMIT_STACK`, soft; the hard limit stays unlimited.
     pub stack_bytes: u64,
-    /// What the sandbox's cgroup allows, for interpreters that can keep to it by themselves.
-    pub memory_bytes: u64,
+    /// How large the heap may be, for interpreters that can keep to it by themselves.
+    pub heap_bytes: u64,
+    /// Whether a descriptor of what to execute follows the program; else its first argument is the path.
+    pub executable: bool,
 }
 
 /// From a sandbox to the daemon, on the job socket.
@@ -215,7 +218,8 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        pack([JOB, self.program_len, self.disk_bytes, self.open_files, self.stack_bytes, self.memory_bytes, 0, 0])
+        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable } = self;
+        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable.into(), 0])
     }
 
     /// # Errors
@@ -228,7 +232,8 @@ impl Job {
                 disk_bytes: words[2],
                 open_files: words[3],
                 stack_bytes: words[4],
-                memory_bytes: words[5],
+                heap_bytes: words[5],
+                executable: words[6] != 0,
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -292,7 +297,8 @@ mod tests {
             disk_bytes: 64 << 20,
             open_files: 1024,
             stack_bytes: 8 << 20,
-            memory_bytes: 128 << 20,
+            heap_bytes: 96 << 20,
+            executable: true,
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [
@@ -320,11 +326,11 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=24 {
+        for value in 1..=25 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(25), None);
+        assert_eq!(SetupStep::from_wire(26), None);
     }
 
     proptest! {

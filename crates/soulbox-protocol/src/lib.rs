@@ -24,7 +24,7 @@
 //! ```text
 //! daemon                               sandbox
 //!   │ Job + [stdin, stdout, stderr,      │
-//!   │        program]              ──►   │   read by the process that will run the program
+//!   │        program, executable?] ──►   │   read by the process that will run the program
 //!   │ ◄──  SetupFailed | Running         │   the last word of that process before untrusted code
 //!   │ ◄──  Exited + [/workspace,         │
 //!   │        network namespace?]         │   from pid 1, which never runs untrusted code

@@ -32,11 +32,12 @@ pub enum SetupStep {
     CloseDescriptors,
     NoNewPrivileges,
     InstallSeccomp,
+    Execute,
     RenewDescriptors,
 }
 
 impl SetupStep {
-    const ALL: [SetupStep; 24] = [
+    const ALL: [SetupStep; 25] = [
         SetupStep::EnterNetwork,
         SetupStep::LoopbackUp,
         SetupStep::JoinCgroup,
@@ -60,6 +61,7 @@ impl SetupStep {
         SetupStep::CloseDescriptors,
         SetupStep::NoNewPrivileges,
         SetupStep::InstallSeccomp,
+        SetupStep::Execute,
         SetupStep::RenewDescriptors,
     ];
 
@@ -92,6 +94,7 @@ impl SetupStep {
             SetupStep::CloseDescriptors => "closing inherited descriptors",
             SetupStep::NoNewPrivileges => "setting no_new_privs",
             SetupStep::InstallSeccomp => "installing a seccomp filter",
+            SetupStep::Execute => "executing the program",
             SetupStep::RenewDescriptors => "making the interpreter's descriptors anew",
         }
     }

@@ -119,7 +119,7 @@ impl Walk<'_> {
 }
 
 /// Opens what lies below a directory: through no link, to no other file system (openat2(2)).
-fn open(directory: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+pub(crate) fn open(directory: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
     let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | flags).resolve(
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV,
     );

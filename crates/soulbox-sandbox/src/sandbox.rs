@@ -5,8 +5,9 @@
 //! the sandbox, which runs no untrusted code; never from the program.
 
 use std::ffi::CString;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +20,14 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::cgroup::{CgroupError, Leaf, LeafUsage};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage};
 use crate::collect::{Collected, collect};
+use crate::executable::Executable;
+use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
-use crate::zygote::{Networks, SandboxId, memory_file};
+use crate::zygote::{Networks, SandboxId};
 
 /// How long a sandbox may take from its job to the start of the program; its files are written in it.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -36,7 +39,7 @@ const MIN_CPU_CHECK: Duration = Duration::from_millis(5);
 const PAGE_BYTES: u64 = 4096;
 
 /// What to run. In *fork mode* the first argument is the program's file, in *spawn mode* the file that is
-/// executed.
+/// executed where no executable is given.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     /// The program's arguments, itself first.
@@ -49,6 +52,12 @@ pub struct Workload {
     pub stdin: Vec<u8>,
     /// The files to collect below `/workspace` when it has ended by itself.
     pub output_files: GlobSet,
+    /// What to execute in *spawn mode*.
+    pub executable: Option<Executable>,
+    /// How large the heap of an interpreter that is forked may be.
+    pub heap_bytes: u64,
+    /// The file below `/workspace` to take over as an executable when the program has exited with 0.
+    pub makes_executable: Option<PathBuf>,
 }
 
 /// A file of a workload.
@@ -77,8 +86,6 @@ pub struct RunLimits {
     pub open_files: u64,
     /// `RLIMIT_STACK`.
     pub stack_bytes: u64,
-    /// What its leaf cgroup allows, for an interpreter that wants to know.
-    pub memory_bytes: u64,
 }
 
 /// One of a program's output streams.
@@ -134,6 +141,8 @@ pub struct RunReport {
     pub disk_full: bool,
     /// The files that were asked for; none when it did not end by itself.
     pub collected: Collected,
+    /// The executable that it was to make, or why there is none.
+    pub made: Option<io::Result<Executable>>,
     /// Whether untrusted code ran at all.
     pub started: bool,
     /// From the hand-over of the job to the start of the program.
@@ -200,18 +209,21 @@ impl Sandbox {
         Ok(Sandbox { pidfd, job_socket, leaf, networks, _id: id })
     }
 
-    /// Runs one workload and waits until nothing of it is left.
+    /// Runs one workload and waits until no process of it is left. pid 1, the mounts and the cgroup go after
+    /// that, in the background.
     ///
     /// # Errors
     /// [`RunError`] when the daemon, not the program, failed.
     pub async fn run(
-        self,
+        mut self,
         workload: &Workload,
+        leaf: &LeafLimits,
         limits: &RunLimits,
         cancel: &CancellationToken,
     ) -> Result<RunReport, RunError> {
-        let oom_event = self.leaf.oom_event()?;
         let handed_over = Instant::now();
+        self.leaf.set_limits(leaf)?;
+        let oom_event = self.leaf.oom_event()?;
         let (mut streams, stdin) = self.hand_over(workload, limits).await?;
         let mut watch = Watch::new(limits, handed_over);
         let seen = watch.run(&self, &mut streams, stdin, oom_event, cancel).await;
@@ -223,12 +235,19 @@ impl Sandbox {
         if let Some(network) = watch.exited.as_mut().and_then(|exited| exited.network.take()) {
             self.networks.put(network);
         }
+        let (stdout, stderr) = (streams.stdout.finish(), streams.stderr.finish());
+        // What it wrote last may be read after its end was seen.
+        for (stream, output) in [(Stream::Stdout, &stdout), (Stream::Stderr, &stderr)] {
+            if output.truncated {
+                watch.killed_for.get_or_insert(Ended::OutputLimit(stream));
+            }
+        }
         let usage = self.leaf.usage();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
-        let collected = watch.collect(workload).await;
-        self.leaf.remove().await;
+        let (collected, made) = watch.collect(workload).await;
         seen?;
         let usage = usage?;
+        tokio::spawn(self.gone());
         Ok(RunReport {
             ended: watch.verdict(&usage),
             start_time: watch.started.unwrap_or(handed_over).saturating_duration_since(handed_over),
@@ -236,13 +255,20 @@ impl Sandbox {
             main_ended: watch.exited.as_ref().map(|exited| exited.ended),
             started: watch.started.is_some(),
             run_time: watch.run_time(),
-            stdout: streams.stdout.finish(),
-            stderr: streams.stderr.finish(),
+            stdout,
+            stderr,
             usage,
             disk_written_bytes,
             disk_full,
             collected,
+            made,
         })
+    }
+
+    /// Lets go of what belongs to the sandbox when nothing is left of it: its cgroup and its id.
+    async fn gone(self) {
+        // An error here would mean that the descriptor is no pidfd.
+        let _ = self.pidfd.0.readable().await.map(drop);
     }
 
     async fn hand_over<'w>(
@@ -256,13 +282,16 @@ impl Sandbox {
             disk_bytes: limits.disk_bytes,
             open_files: limits.open_files,
             stack_bytes: limits.stack_bytes,
-            memory_bytes: limits.memory_bytes,
+            heap_bytes: workload.heap_bytes,
+            executable: workload.executable.is_some(),
         };
-        let program = memory_file("program", &program)?;
+        let program = memory_file("program", |file| file.write_all(&program))?;
         let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;
         let (stdout, stdout_theirs) = OutputPipe::new(limits.output_bytes)?;
         let (stderr, stderr_theirs) = OutputPipe::new(limits.output_bytes)?;
         let fds = [stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd(), program.as_fd()];
+        let fds: Vec<_> =
+            fds.into_iter().chain(workload.executable.as_ref().map(Executable::as_fd)).collect();
         match self.job_socket.send(&job.encode(), &fds).await {
             // A sandbox that failed before its job has said why, and that is what is read next.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -324,7 +353,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Watches until every process of the sandbox has ended.
+    /// Watches until every process of the sandbox has ended, or pid 1 alone is left and about to.
     async fn run(
         &mut self,
         sandbox: &Sandbox,
@@ -335,7 +364,7 @@ impl<'a> Watch<'a> {
     ) -> Result<(), RunError> {
         let oom_event = oom_event.map(|fd| sys::watch(fd, Interest::READABLE)).transpose()?;
         let mut socket_open = true;
-        loop {
+        while self.exited.is_none() {
             let may_end = self.killed_for.is_none();
             let reason = tokio::select! {
                 packet = sandbox.job_socket.receive(), if socket_open => {
@@ -437,17 +466,21 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Collects the files that were asked for, and lets go of the workspace.
-    async fn collect(&mut self, workload: &Workload) -> Collected {
-        let workspace = self.exited.as_mut().and_then(|exited| exited.workspace.take());
-        let Some(workspace) = workspace.filter(|_| !workload.output_files.is_empty()) else {
-            return Collected::default();
+    /// Collects the files and the executable that were asked for, and lets go of the workspace.
+    async fn collect(&mut self, workload: &Workload) -> (Collected, Option<io::Result<Executable>>) {
+        let Some(Exited { ended, workspace, .. }) = self.exited.as_mut() else {
+            return Default::default();
         };
-        let wanted = workload.output_files.clone();
-        let collected = tokio::task::spawn_blocking(move || collect(&workspace, &wanted)).await;
-        collected.unwrap_or_else(|error| {
+        let makes = workload.makes_executable.clone().filter(|_| *ended == Ended::Exited(0));
+        let wanted = workspace.take().filter(|_| makes.is_some() || !workload.output_files.is_empty());
+        let Some(workspace) = wanted else { return Default::default() };
+        let files = workload.output_files.clone();
+        let collected = tokio::task::spawn_blocking(move || {
+            (collect(&workspace, &files), makes.map(|path| Executable::take(&workspace, &path)))
+        });
+        collected.await.unwrap_or_else(|error| {
             tracing::error!(%error, "collecting output files panicked");
-            Collected::default()
+            Default::default()
         })
     }
 

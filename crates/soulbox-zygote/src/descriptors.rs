@@ -13,7 +13,7 @@ use crate::text::Text;
 const CAPACITY: usize = 64;
 
 /// The first descriptor that is not a standard stream.
-const FIRST_OTHER_FD: Fd = 3;
+pub(crate) const FIRST_OTHER_FD: Fd = 3;
 
 /// What can be made anew.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -158,11 +158,11 @@ impl Descriptors {
         // The kernel lists descriptors in their order.
         for descriptor in self.open.iter() {
             if first < descriptor.fd {
-                sys::close_range(first, descriptor.fd - 1)?;
+                sys::close_range(first, descriptor.fd - 1, 0)?;
             }
             first = descriptor.fd + 1;
         }
-        sys::close_range(first, Fd::MAX)
+        sys::close_range(first, Fd::MAX, 0)
     }
 }
 

@@ -3,11 +3,13 @@
 //! Owns what a job says: sizes, streams, files, limits; and the giving up of every privilege. What comes
 //! after [`prepare`] is untrusted, and nothing of the daemon's is open any more.
 
+use core::convert::Infallible;
 use core::ffi::CStr;
 
 use soulbox_protocol::{Job, Program, SandboxMessage, SetupError, SetupStep};
 
-use crate::pid1::Spawn;
+use crate::descriptors::FIRST_OTHER_FD;
+use crate::pid1::{Spawn, Then};
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
@@ -19,18 +21,22 @@ const SCRATCH_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
 /// What the main process of a finished sandbox shall run.
 pub(crate) struct Prepared {
     pub(crate) program: Program<'static>,
-    /// Limit of the memory of the whole sandbox.
-    pub(crate) memory_bytes: u64,
+    /// How large the interpreter's heap may be.
+    pub(crate) heap_bytes: u64,
 }
 
-/// Waits for the job and finishes the sandbox for it. The order is the point: what needs a privilege comes
+/// Waits for the job and finishes the sandbox for it. Returns in *fork mode* only; in *spawn mode* the
+/// program takes this process's place. The order is the point: what needs a privilege comes
 /// before the privilege goes, and the filters come last but for the words "running" and the closing of all
 /// descriptors, which every profile allows.
 pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Prepared, SetupError> {
     sys::set_session().of(SetupStep::NewSession)?;
     after_fork();
+    if let Then::Return(descriptors) = spawn.then {
+        descriptors.renew().of(SetupStep::RenewDescriptors)?;
+    }
 
-    let (job, streams, program_fd) = receive_job(spawn.job_socket)?;
+    let Received { job, streams, program_fd, executable } = receive_job(spawn.job_socket)?;
     let (program, file_bytes) = map_program(program_fd, job.program_len)?;
     resize_scratch(job.disk_bytes)?;
     install_streams(streams)?;
@@ -44,29 +50,29 @@ pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Pr
     // SAFETY: the files have been written, and nothing but `Program::files`, which is not called again,
     // would look at their bytes.
     unsafe { sys::unmap_pages(file_bytes) };
-    spawn.descriptors.renew().of(SetupStep::RenewDescriptors)?;
     sys::set_capabilities(0).of(SetupStep::DropCapabilities)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).of(SetupStep::NoNewPrivileges)?;
     install_filters(&spawn.filters)?;
     let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
     socket::send(spawn.job_socket, running.encode(), &[]).of(SetupStep::CloseDescriptors)?;
-    spawn.descriptors.close_others().of(SetupStep::CloseDescriptors)?;
-    Ok(Prepared { program, memory_bytes: job.memory_bytes })
+    match spawn.then {
+        Then::Return(descriptors) => {
+            descriptors.close_others().of(SetupStep::CloseDescriptors)?;
+            Ok(Prepared { program, heap_bytes: job.heap_bytes })
+        }
+        Then::Execute => {
+            // The job socket stays until execve(2) has succeeded, for the news that it has not.
+            sys::close_range(FIRST_OTHER_FD, Fd::MAX, libc::CLOSE_RANGE_CLOEXEC).of(SetupStep::CloseDescriptors)?;
+            execute(&program, executable).of(SetupStep::Execute).map(|never| match never {})
+        }
+    }
 }
 
-/// Executes the program's first argument with its environment. Does not return.
-pub(crate) fn execute(program: &Program<'_>) -> ! {
-    /// As a shell has it for a command that cannot be executed.
-    const CANNOT_EXECUTE: libc::c_int = 126;
-    const MESSAGE: &[u8] = b"soulbox: cannot execute the program's interpreter\n";
-    if let Ok((argv, envp)) = pointers(program)
-        && let Some(path) = argv.first().filter(|path| !path.is_null())
-    {
-        // SAFETY: `pointers` ends both with null, after pointers to the program's NUL-terminated strings.
-        unsafe { sys::execute(*path, argv, envp) };
-    }
-    let _ = sys::write(2, MESSAGE);
-    sys::exit_group(CANNOT_EXECUTE)
+/// Executes the given descriptor, or else the program's first argument. Returns only to tell why it failed.
+fn execute(program: &Program<'_>, executable: Option<Fd>) -> sys::Result<Infallible> {
+    let (argv, envp) = pointers(program)?;
+    // SAFETY: `pointers` ends both with null, after pointers to the program's NUL-terminated strings.
+    Err(unsafe { sys::execute(executable, argv, envp) })
 }
 
 fn pointers(program: &Program<'_>) -> sys::Result<(&'static [*const u8], &'static [*const u8])> {
@@ -83,17 +89,28 @@ fn pointers(program: &Program<'_>) -> sys::Result<(&'static [*const u8], &'stati
     Ok((argv, envp))
 }
 
-fn receive_job(job_socket: Fd) -> Result<(Job, [Fd; 3], Fd), SetupError> {
-    let bad = || Err(Errno(libc::EBADMSG));
-    let received = match socket::receive(job_socket).of(SetupStep::ReceiveJob)? {
+/// A job with its descriptors.
+struct Received {
+    job: Job,
+    streams: [Fd; 3],
+    program_fd: Fd,
+    executable: Option<Fd>,
+}
+
+fn receive_job(job_socket: Fd) -> Result<Received, SetupError> {
+    let Some(packet) = socket::receive(job_socket).of(SetupStep::ReceiveJob)? else {
         // The daemon has no job for this sandbox: it is not wanted any more.
-        None => sys::exit_group(0),
-        Some(packet) => match (Job::decode(&packet.frame), packet.fds()) {
-            (Ok(job), [stdin, stdout, stderr, program]) => Ok((job, [*stdin, *stdout, *stderr], *program)),
-            _ => bad(),
-        },
+        sys::exit_group(0)
     };
-    received.of(SetupStep::ReceiveJob)
+    let job = Job::decode(&packet.frame).map_err(|_| Errno(libc::EBADMSG)).of(SetupStep::ReceiveJob)?;
+    let (stdin, stdout, stderr, program_fd, executable) = match (packet.fds(), job.executable) {
+        ([stdin, stdout, stderr, program], false) => (stdin, stdout, stderr, program, None),
+        ([stdin, stdout, stderr, program, executable], true) => {
+            (stdin, stdout, stderr, program, Some(*executable))
+        }
+        _ => return Err(Errno(libc::EBADMSG)).of(SetupStep::ReceiveJob),
+    };
+    Ok(Received { job, streams: [*stdin, *stdout, *stderr], program_fd: *program_fd, executable })
 }
 
 /// Maps the program; the second value is the part of the mapping that has the files.

@@ -12,6 +12,7 @@ use libc::c_int;
 
 use crate::descriptors::Descriptors;
 use crate::main_process::Prepared;
+use crate::pid1::Then;
 use crate::serve::{self, Hooks};
 use crate::sys::{self, Errno};
 use crate::text::Text;
@@ -113,11 +114,11 @@ extern "C" fn serve(env: Env, _: Info) -> Value {
     let prepared = Descriptors::of_process().and_then(|descriptors| {
         threads::park()?;
         sys::inherit_all_memory();
-        serve::serve(&Hooks::NONE, &descriptors)
+        serve::serve(&Hooks::NONE, Then::Return(&descriptors))
     });
     let finished = prepared.and_then(|prepared| {
         threads::resume()?;
-        limit_heap(prepared.memory_bytes);
+        limit_heap(prepared.heap_bytes);
         describe(env, &prepared)
     });
     match finished {
@@ -181,7 +182,7 @@ fn describe(env: Env, prepared: &Prepared) -> sys::Result<Value> {
 /// Lowers the limit of V8's heap, so that a program that fills it meets V8's own error. V8 reads its flags
 /// once, when it starts; but whoever takes a callback for a nearly full heap back may say what the limit shall
 /// be from then on. Where V8 has no such functions, the sandbox's own limit is the one that is met.
-fn limit_heap(memory_bytes: u64) {
+fn limit_heap(bytes: u64) {
     type Near = extern "C" fn(*mut c_void, usize, usize) -> usize;
     type Current = extern "C" fn() -> *mut c_void;
     type Add = extern "C" fn(*mut c_void, Near, *mut c_void);
@@ -201,12 +202,6 @@ fn limit_heap(memory_bytes: u64) {
     if let (Some(current), Some(add), Some(remove)) = (current, add, remove) {
         let isolate = current();
         add(isolate, near, ptr::null_mut());
-        remove(isolate, near, heap_bytes(memory_bytes));
+        remove(isolate, near, usize::try_from(bytes).unwrap_or(usize::MAX));
     }
-}
-
-/// How much of a sandbox's memory the heap may have: the rest is for young objects, code, stacks, buffers and
-/// what the program writes to its file system.
-fn heap_bytes(memory_bytes: u64) -> usize {
-    usize::try_from(memory_bytes / 4 * 3).unwrap_or(usize::MAX)
 }

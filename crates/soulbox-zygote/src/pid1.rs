@@ -15,6 +15,15 @@ use crate::socket;
 use crate::steps::OfStep;
 use crate::sys::{self, Cloned, Ended, Errno, Fd};
 
+/// What the main process does when its sandbox is complete.
+#[derive(Clone, Copy)]
+pub(crate) enum Then<'a> {
+    /// Returns to the interpreter, which runs the program, with what it has open and cannot do without.
+    Return(&'a Descriptors),
+    /// Executes the program.
+    Execute,
+}
+
 /// What the daemon has said of the sandbox before there is a job.
 pub(crate) struct Spawn<'a> {
     /// User and group id that the program runs as.
@@ -31,8 +40,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) tid_slot: *mut libc::c_int,
     /// The seccomp filters to install.
     pub(crate) filters: Filters,
-    /// What the interpreter has open and cannot do without.
-    pub(crate) descriptors: &'a Descriptors,
+    /// What comes last.
+    pub(crate) then: Then<'a>,
 }
 
 /// Where the scratch tmpfs is mounted first; its directory for `/tmp` then covers it.

@@ -9,9 +9,9 @@ use core::ptr;
 use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, ZygoteMessage};
 
 use crate::descriptors::Descriptors;
-use crate::main_process::{self, Prepared};
+use crate::main_process::Prepared;
 use crate::network::{self, Fingerprint};
-use crate::pid1::{self, Spawn};
+use crate::pid1::{self, Spawn, Then};
 use crate::socket;
 use crate::sys::{self, Cloned, Errno, Fd};
 
@@ -93,7 +93,7 @@ impl Filters {
 pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
     // SAFETY: by this function's contract.
     let hooks = unsafe { &*hooks };
-    match serve(hooks, &Descriptors::NONE) {
+    match serve(hooks, Then::Return(&Descriptors::NONE)) {
         Ok(Prepared { program, .. }) => {
             let description = Sandboxed {
                 strings: program.strings().as_ptr(),
@@ -109,17 +109,17 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
     }
 }
 
-/// Serves as [`soulbox_serve`], and executes the program's first argument with execve(2) in the sandbox.
-/// Returns only in the zygote, the negative `errno` for which it has to end.
+/// Serves as [`soulbox_serve`], and executes each program with execve(2) in its sandbox. Returns the negative
+/// `errno` for which the zygote has to end.
 pub fn soulbox_execute() -> c_int {
-    match serve(&Hooks::NONE, &Descriptors::NONE) {
-        Ok(Prepared { program, .. }) => main_process::execute(&program),
+    match serve(&Hooks::NONE, Then::Execute) {
+        Ok(_) => 0,
         Err(Errno(errno)) => -errno,
     }
 }
 
 /// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
-pub(crate) fn serve(hooks: &Hooks, descriptors: &Descriptors) -> sys::Result<Prepared> {
+pub(crate) fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;
@@ -152,7 +152,7 @@ pub(crate) fn serve(hooks: &Hooks, descriptors: &Descriptors) -> sys::Result<Pre
         if let Ok(Cloned::Child) = cloned {
             let job_socket = *job_socket;
             let spawn =
-                Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters, descriptors };
+                Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters, then };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);

@@ -275,10 +275,10 @@ pub(crate) fn close(fd: Fd) {
     let _ = unsafe { call!(close, fd) };
 }
 
-/// close_range(2), both ends included.
-pub(crate) fn close_range(first: Fd, last: Fd) -> Result<()> {
+/// close_range(2), both ends included; with `CLOSE_RANGE_CLOEXEC` they close at execve(2).
+pub(crate) fn close_range(first: Fd, last: Fd, flags: u32) -> Result<()> {
     // SAFETY: takes no memory.
-    unsafe { call!(close_range, first, last, 0) }.map(drop)
+    unsafe { call!(close_range, first, last, flags) }.map(drop)
 }
 
 /// A copy of a descriptor at the lowest free number, which closes at execve(2), by fcntl(2).
@@ -505,16 +505,20 @@ pub(crate) fn map_pointers(len: usize) -> Result<&'static mut [*const u8]> {
     Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut *const u8, len) })
 }
 
-/// execve(2). Returns only to tell why it failed.
+/// execveat(2) of a descriptor where one is given, else execve(2) of the first argument. Returns only to tell
+/// why it failed.
 ///
 /// # Safety
 /// Both slices end with a null pointer, and all pointers before it are NUL-terminated strings.
-pub(crate) unsafe fn execute(path: *const u8, argv: &[*const u8], envp: &[*const u8]) -> Errno {
-    // SAFETY: by this function's contract.
-    match unsafe { call!(execve, path, argv.as_ptr(), envp.as_ptr()) } {
-        Ok(_) => Errno(0),
-        Err(errno) => errno,
-    }
+pub(crate) unsafe fn execute(fd: Option<Fd>, argv: &[*const u8], envp: &[*const u8]) -> Errno {
+    let (argv, envp, empty) = (argv.as_ptr(), envp.as_ptr(), c"".as_ptr());
+    let result = match fd {
+        // SAFETY: by this function's contract; the path is the empty string.
+        Some(fd) => unsafe { call!(execveat, fd, empty, argv, envp, libc::AT_EMPTY_PATH) },
+        // SAFETY: by this function's contract. Without arguments the path is null, which the kernel refuses.
+        None => unsafe { call!(execve, argv.read(), argv, envp) },
+    };
+    result.err().unwrap_or(Errno(0))
 }
 
 /// `CLOCK_MONOTONIC` in nanoseconds, by clock_gettime(2).

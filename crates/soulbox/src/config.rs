@@ -10,7 +10,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use serde::Deserialize;
 use soulbox_api::ApiKey;
-use soulbox_engine::{EngineConfig, Limits};
+use soulbox_engine::{Bundle, EngineConfig, Limits};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -31,6 +31,9 @@ struct RawConfig {
     max_output_memory: Option<ByteSize>,
     drain_grace: Option<String>,
     first_host_id: Option<u32>,
+    languages: Option<Vec<String>>,
+    parked: Option<usize>,
+    max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
 }
 
@@ -39,6 +42,7 @@ struct RawConfig {
 struct RawLimits {
     default: RawLimitSet,
     maximum: RawLimitSet,
+    compile: RawLimitSet,
 }
 
 /// Limits that differ from the built-in ones.
@@ -59,6 +63,7 @@ struct RawLimitSet {
 pub(crate) struct ServeConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) engine: EngineConfig,
+    pub(crate) bundles: Vec<Bundle>,
     pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) drain_grace: Duration,
@@ -101,7 +106,12 @@ impl ServeConfig {
         );
         raw.limits.default.apply(&mut engine.limits.default).context("limits.default")?;
         raw.limits.maximum.apply(&mut engine.limits.maximum).context("limits.maximum")?;
+        raw.limits.compile.apply(&mut engine.limits.compile).context("limits.compile")?;
         engine.limits.check().context("limits.default")?;
+        engine.parked = raw.parked.unwrap_or(engine.parked);
+        if let Some(size) = raw.max_binaries_memory {
+            engine.binaries_bytes = size.as_u64();
+        }
         let drain_grace = raw.drain_grace.as_deref().map(duration).transpose().context("drain_grace")?;
         anyhow::ensure!(
             raw.api_keys.iter().all(|key| key.len() >= 16),
@@ -110,11 +120,24 @@ impl ServeConfig {
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
             engine,
+            bundles: bundles(raw.languages.as_deref())?,
             api_keys: raw.api_keys.into_iter().map(ApiKey::new).collect(),
             max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
         })
     }
+}
+
+/// The bundles of the languages that are wanted, of all when nothing is said.
+fn bundles(languages: Option<&[String]>) -> anyhow::Result<Vec<Bundle>> {
+    let mut bundles = Bundle::embedded()?;
+    let Some(wanted) = languages else { return Ok(bundles) };
+    let known: Vec<_> = bundles.iter().map(|bundle| bundle.language().to_owned()).collect();
+    if let Some(unknown) = wanted.iter().find(|language| !known.contains(language)) {
+        anyhow::bail!("languages has {unknown:?}, which is none of {}", known.join(", "));
+    }
+    bundles.retain(|bundle| wanted.iter().any(|language| language == bundle.language()));
+    Ok(bundles)
 }
 
 impl RawLimitSet {
@@ -187,6 +210,17 @@ mod tests {
     fn a_default_above_its_maximum_is_an_error() {
         let error = load("[limits.default]\npids = 100000").unwrap_err();
         assert!(format!("{error:#}").contains("pids"), "{error:#}");
+    }
+
+    #[test]
+    fn languages_can_be_chosen_by_their_names() {
+        let languages = |text: &str| {
+            let config = load(text)?;
+            anyhow::Ok(config.bundles.iter().map(|bundle| bundle.language().to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(languages("languages = [\"python\"]").unwrap(), ["python"]);
+        assert!(languages("").unwrap().len() > 1);
+        assert!(languages("languages = [\"cobol\"]").unwrap_err().to_string().contains("cobol"));
     }
 
     #[test]

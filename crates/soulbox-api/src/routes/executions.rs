@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use soulbox_engine::{Engine, ExecutionRequest, Outcome, Snapshot, Ticket};
+use soulbox_engine::{Engine, ExecutionRequest, Outcome, Snapshot, Tenant, Ticket};
 
 use crate::body::JsonBody;
 use crate::disconnect::while_connected;
@@ -49,10 +50,12 @@ use crate::wire::{CreateExecution, Execution, InvalidRequest};
 )]
 pub(crate) async fn create_execution(
     State(engine): State<Arc<Engine>>,
+    tenant: Option<Extension<Tenant>>,
     JsonBody(wire): JsonBody<CreateExecution>,
 ) -> Result<Response, Problem> {
     let wait = wire.wait();
-    let request = ExecutionRequest::try_from(wire).map_err(|error: InvalidRequest| error)?;
+    let mut request = ExecutionRequest::try_from(wire).map_err(|error: InvalidRequest| error)?;
+    request.tenant = tenant.map(|Extension(tenant)| tenant);
     let ticket = engine.submit(request)?;
     if wait {
         return Ok(reply_outcome(while_connected(ticket.outcome(), || ticket.cancel()).await).await);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use soulbox_engine::{Outcome, Snapshot};
 use utoipa::ToSchema;
 
+use crate::wire::compilation::Compilation;
 use crate::wire::content::{Base64, Output, OutputFile};
 use crate::wire::figures::{Timing, Usage};
 use crate::wire::limits::Limits;
@@ -61,9 +62,9 @@ pub(crate) struct Execution<'a> {
     /// Refused system calls. Always empty in this version.
     #[schema(value_type = Vec<String>)]
     denied_syscalls: [&'a str; 0],
-    /// How the compiler fared. Always `null` in this version.
-    #[schema(value_type = Option<Object>, required)]
-    compile: Option<()>,
+    /// How the compiler fared; `null` for languages that are not compiled.
+    #[schema(required)]
+    compile: Option<Compilation<'a>>,
     /// What it started from; `null` when it never started.
     #[schema(required)]
     start_kind: Option<ExecutionStartKind>,
@@ -82,7 +83,8 @@ impl Execution<'_> {
     pub(crate) fn content_bytes(&self) -> usize {
         let base64 = [&self.stdout_base64, &self.stderr_base64].into_iter().flatten().map(Base64::len);
         let files = self.files.iter().map(OutputFile::content_bytes);
-        self.stdout.len() + self.stderr.len() + base64.chain(files).sum::<usize>()
+        let compiler = self.compile.as_ref().map_or(0, Compilation::content_bytes);
+        self.stdout.len() + self.stderr.len() + compiler + base64.chain(files).sum::<usize>()
     }
 }
 
@@ -109,7 +111,7 @@ impl<'a> From<&'a Outcome> for Execution<'a> {
             stderr_truncated: outcome.stderr_truncated,
             detail: outcome.detail.as_deref(),
             denied_syscalls: [],
-            compile: None,
+            compile: outcome.compilation.as_ref().map(Compilation::from),
             start_kind: outcome.start_kind.map(ExecutionStartKind::from),
             timing: outcome.timing.into(),
             usage: outcome.usage.into(),

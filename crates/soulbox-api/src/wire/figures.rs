@@ -14,10 +14,10 @@ pub(super) struct Timing {
     /// Waiting for a place to run.
     #[schema(required)]
     queued_ms: Option<f64>,
-    /// From there to the start of the program.
+    /// From there, or from the end of compiling, to the start of the program.
     #[schema(required)]
     start_ms: Option<f64>,
-    /// Compiling. Always `null` in this version.
+    /// Compiling; `null` for languages that are not compiled.
     #[schema(required)]
     compile_ms: Option<f64>,
     /// From the start of the program to its end.
@@ -51,7 +51,7 @@ impl From<soulbox_engine::Timing> for Timing {
         Timing {
             queued_ms: Some(millis(timing.queued)),
             start_ms: Some(millis(timing.start)),
-            compile_ms: None,
+            compile_ms: timing.compile.map(millis),
             run_ms: Some(millis(timing.run)),
             total_ms: Some(millis(timing.total)),
         }

@@ -15,7 +15,8 @@ pub(crate) struct LanguageList {
 /// A language.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "name": "python", "aliases": ["py", "python3"], "file_name": "main.py", "bundle": "python",
+    "name": "python", "aliases": ["py", "python3"], "file_name": "main.py",
+    "example": "print('hello')\n", "bundle": "python",
     "version": "3.13.5", "start_mode": "fork", "ready": true, "unavailable_reason": null
 }))]
 struct Language {
@@ -25,6 +26,8 @@ struct Language {
     aliases: Vec<String>,
     /// What `code` is called in the workspace.
     file_name: String,
+    /// A program that prints `hello` and a newline.
+    example: String,
     /// The bundle that it runs in.
     bundle: String,
     /// The version, once it is known.
@@ -58,6 +61,7 @@ impl From<LanguageInfo> for Language {
             name: info.name,
             aliases: info.aliases,
             file_name: info.file_name,
+            example: info.example,
             bundle: info.bundle,
             version: info.version,
             start_mode: info.start_mode,
@@ -79,6 +83,7 @@ mod tests {
             name: "node".to_owned(),
             aliases: vec!["js".to_owned()],
             file_name: "main.js".to_owned(),
+            example: String::new(),
             bundle: "node".to_owned(),
             version: None,
             start_mode: "fork",
@@ -87,7 +92,8 @@ mod tests {
         };
         let list = LanguageList::from_iter([info]);
         let expected = json!({"languages": [{
-            "name": "node", "aliases": ["js"], "file_name": "main.js", "bundle": "node", "version": null,
+            "name": "node", "aliases": ["js"], "file_name": "main.js", "example": "", "bundle": "node",
+            "version": null,
             "start_mode": "fork", "ready": false, "unavailable_reason": "no node here"
         }]});
         assert_eq!(serde_json::to_value(list).unwrap(), expected);

@@ -2,6 +2,7 @@
 //!
 //! Owns the shape of version 1 of the API. The engine's types never leave or enter unconverted.
 
+mod compilation;
 mod content;
 mod execution;
 mod figures;

@@ -120,6 +120,7 @@ impl TryFrom<CreateExecution> for ExecutionRequest {
                 .collect::<Result<_, _>>()?,
             limits: wire.limits.map(LimitsRequest::from).unwrap_or_default(),
             output_files: output_files.map_err(InvalidRequest::OutputFiles)?,
+            tenant: None,
         })
     }
 }

@@ -19,7 +19,6 @@ pub(super) enum ExecutionStatus {
     OutputLimitExceeded,
     Killed,
     Cancelled,
-    #[expect(dead_code, reason = "no language is compiled yet; clients shall know the name before")]
     CompileFailed,
     InternalError,
 }
@@ -29,7 +28,6 @@ pub(super) enum ExecutionStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ExecutionStartKind {
-    #[expect(dead_code, reason = "nothing is parked yet; clients shall know the name before")]
     Parked,
     Zygote,
     Cold,
@@ -47,6 +45,7 @@ impl From<Status> for ExecutionStatus {
             Status::OutputLimitExceeded => ExecutionStatus::OutputLimitExceeded,
             Status::Killed => ExecutionStatus::Killed,
             Status::Cancelled => ExecutionStatus::Cancelled,
+            Status::CompileFailed => ExecutionStatus::CompileFailed,
             Status::InternalError => ExecutionStatus::InternalError,
         }
     }
@@ -55,6 +54,7 @@ impl From<Status> for ExecutionStatus {
 impl From<StartKind> for ExecutionStartKind {
     fn from(kind: StartKind) -> Self {
         match kind {
+            StartKind::Parked => ExecutionStartKind::Parked,
             StartKind::Zygote => ExecutionStartKind::Zygote,
             StartKind::Cold => ExecutionStartKind::Cold,
         }
@@ -77,6 +77,7 @@ mod tests {
             Status::OutputLimitExceeded,
             Status::Killed,
             Status::Cancelled,
+            Status::CompileFailed,
             Status::InternalError,
         ] {
             assert_eq!(serde_json::to_value(ExecutionStatus::from(status)).unwrap(), status.as_str());

@@ -51,10 +51,11 @@ pub struct LeafUsage {
     pub oom_kills: u64,
 }
 
-/// A leaf cgroup. [`Leaf::remove`] it when its processes are gone; dropping it does so in the background.
+/// A leaf cgroup. Dropping it removes it, in the background, for which its processes have to be gone.
 #[derive(Debug)]
 pub(crate) struct Leaf {
     files: Files,
+    limits: LeafLimits,
     /// The directories that have been made and not removed.
     left: Vec<PathBuf>,
 }
@@ -80,17 +81,26 @@ impl Leaf {
                 cpuacct: cpuacct.join(path),
             },
         };
-        let mut leaf = Leaf { files, left: Vec::new() };
+        let mut leaf = Leaf { files, limits: *limits, left: Vec::new() };
         let directories: Vec<_> = leaf.directories().into_iter().map(Path::to_owned).collect();
         for directory in directories {
             make_directory(&directory)?;
             leaf.left.push(directory);
         }
-        leaf.limit(limits)?;
+        leaf.write_limits(limits, false)?;
         Ok(leaf)
     }
 
-    fn limit(&self, limits: &LeafLimits) -> Result<(), CgroupError> {
+    /// Changes the limits, where they differ.
+    pub(crate) fn set_limits(&mut self, limits: &LeafLimits) -> Result<(), CgroupError> {
+        if self.limits != *limits {
+            self.write_limits(limits, limits.memory_bytes > self.limits.memory_bytes)?;
+            self.limits = *limits;
+        }
+        Ok(())
+    }
+
+    fn write_limits(&self, limits: &LeafLimits, memory_grows: bool) -> Result<(), CgroupError> {
         let memory = limits.memory_bytes.to_string();
         let pids_max = (limits.pids + OWN_PIDS).to_string();
         let quota_us = (limits.cpus * CPU_PERIOD_US as f64) as u64;
@@ -103,9 +113,14 @@ impl Leaf {
                 write(&directory.join("cpu.max"), &format!("{quota_us} {CPU_PERIOD_US}"))
             }
             Files::V1 { memory: directory, pids, cpu, .. } => {
+                // Memory and swap together: with the same limit as memory there is no swap. The kernel refuses
+                // one below that of memory at any moment.
+                let memory_and_swap = directory.join("memory.memsw.limit_in_bytes");
+                if memory_grows {
+                    write_where_present(&memory_and_swap, &memory)?;
+                }
                 write(&directory.join("memory.limit_in_bytes"), &memory)?;
-                // Memory and swap together: with the same limit as memory there is no swap.
-                write_where_present(&directory.join("memory.memsw.limit_in_bytes"), &memory)?;
+                write_where_present(&memory_and_swap, &memory)?;
                 // v1 charges the buffers of internet sockets here and not to the memory limit.
                 let sockets = (limits.memory_bytes / 4).min(MAX_SOCKET_BYTES).to_string();
                 write_where_present(&directory.join("memory.kmem.tcp.limit_in_bytes"), &sockets)?;
@@ -186,13 +201,6 @@ impl Leaf {
         write(&control, &registration)?;
         Ok(Some(event.into()))
     }
-
-    /// Removes the leaf, whose processes have ended or are about to. What cannot be removed in time stays
-    /// until the instance ends, and is no failure of the run.
-    pub(crate) async fn remove(mut self) {
-        let directories = std::mem::take(&mut self.left);
-        remove_until_gone(directories).await;
-    }
 }
 
 impl Drop for Leaf {
@@ -204,6 +212,7 @@ impl Drop for Leaf {
     }
 }
 
+/// What cannot be removed in time stays until the instance ends, and is no failure of the run.
 async fn remove_until_gone(mut directories: Vec<PathBuf>) {
     let deadline = Instant::now() + REMOVE_TIMEOUT;
     loop {

@@ -8,9 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use soulbox_engine::{
-    Bundle, CgroupMode, Engine, EngineConfig, ExecutionRequest, LimitsRequest, OutputFiles, Status,
-};
+use soulbox_engine::{Bundle, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status};
 use soulbox_sandbox::HostFacts;
 
 use crate::cli::DoctorArgs;
@@ -139,7 +137,7 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
     let bundles = Bundle::embedded()?;
     super::small_runtime()?.block_on(async {
-        let engine = match Engine::new(EngineConfig::new(state_dir), bundles) {
+        let engine = match Engine::new(EngineConfig { parked: 0, ..EngineConfig::new(state_dir) }, bundles) {
             Ok(engine) => engine,
             Err(error) => {
                 let detail = format!("{:#}", anyhow::Error::from(error));
@@ -150,9 +148,9 @@ fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
         let mut checks = Vec::new();
         for language in engine.languages() {
             let name = format!("language {}", language.name);
-            checks.push(match language.unavailable {
-                Some(reason) => check(&name, Verdict::Warning, "not available", Some(&reason)),
-                None => try_language(&engine, &name, &language.name).await,
+            checks.push(match &language.unavailable {
+                Some(reason) => check(&name, Verdict::Warning, "not available", Some(reason)),
+                None => try_language(&engine, &name, &language).await,
             });
         }
         if checks.iter().all(|check| check.verdict != Verdict::Ok) {
@@ -164,18 +162,11 @@ fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
     })
 }
 
-async fn try_language(engine: &std::sync::Arc<Engine>, name: &str, language: &str) -> Check {
+async fn try_language(engine: &std::sync::Arc<Engine>, name: &str, language: &LanguageInfo) -> Check {
     let request = ExecutionRequest {
-        language: language.to_owned(),
-        // A comment in most languages, and nothing to do in all.
-        code: Some("\n".to_owned()),
-        files: Vec::new(),
-        entrypoint: None,
-        args: Vec::new(),
-        stdin: Vec::new(),
-        env: Vec::new(),
-        limits: LimitsRequest::default(),
-        output_files: OutputFiles::default(),
+        language: language.name.clone(),
+        code: Some(language.example.clone()),
+        ..ExecutionRequest::default()
     };
     let remedy = "run with --verbose for the whole story";
     match engine.submit(request) {
@@ -185,11 +176,12 @@ async fn try_language(engine: &std::sync::Arc<Engine>, name: &str, language: &st
             let detail = match &outcome.detail {
                 Some(detail) => detail.clone(),
                 None => format!(
-                    "an empty program ran in a sandbox in {:.1} ms, its container's start included",
+                    "a program said hello from a sandbox in {:.1} ms, its container's start included",
                     outcome.timing.total.as_secs_f64() * 1e3
                 ),
             };
-            check(name, verdict(outcome.status == Status::Succeeded), detail, Some(remedy))
+            let right = outcome.status == Status::Succeeded && outcome.stdout == b"hello\n";
+            check(name, verdict(right), detail, Some(remedy))
         }
     }
 }

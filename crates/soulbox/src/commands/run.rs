@@ -19,6 +19,9 @@ use crate::{OWN_ERROR, units};
 /// What timeout(1) exits with.
 const TIMED_OUT: u8 = 124;
 
+/// What compilers exit with.
+const COMPILE_FAILED: i32 = 1;
+
 /// A process ended by a signal is told as 128 and the signal's number, as shells have it.
 const SIGNAL_BASE: i32 = 128;
 const SIGKILL: i32 = 9;
@@ -28,7 +31,9 @@ const SIGTERM: i32 = 15;
 pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let request = request(args)?;
-    let config = EngineConfig::new(state_dir.unwrap_or_else(default_state_dir));
+    let state_dir = state_dir.unwrap_or_else(default_state_dir);
+    // There is one request, and it comes at once.
+    let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -54,6 +59,10 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     // A reader that has gone away is no error of the program's.
     let _ = std::io::stdout().write_all(&outcome.stdout).and_then(|()| std::io::stdout().flush());
     let _ = std::io::stderr().write_all(&outcome.stderr);
+    if let (Status::CompileFailed, Some(compilation)) = (outcome.status, &outcome.compilation) {
+        let _ = std::io::stderr().write_all(&compilation.stdout);
+        let _ = std::io::stderr().write_all(&compilation.stderr);
+    }
     Ok(ExitCode::from(exit_code(&outcome, asked)))
 }
 
@@ -90,6 +99,7 @@ fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
         env: env.collect::<anyhow::Result<_>>()?,
         limits: limits_request(&limits),
         output_files: OutputFiles::default(),
+        tenant: None,
     })
 }
 
@@ -141,6 +151,10 @@ fn exit_code(outcome: &Outcome, asked: Option<i32>) -> u8 {
             SIGNAL_BASE + outcome.signal.unwrap_or(SIGKILL)
         }
         Status::Cancelled => SIGNAL_BASE + asked.unwrap_or(SIGINT),
+        Status::CompileFailed => {
+            say();
+            COMPILE_FAILED
+        }
         Status::InternalError | Status::Queued | Status::Running => {
             say();
             OWN_ERROR.into()

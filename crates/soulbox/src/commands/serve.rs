@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use soulbox_api::ApiConfig;
-use soulbox_engine::{Bundle, Engine};
+use soulbox_engine::Engine;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
@@ -26,7 +26,7 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let engine = Engine::new(config.engine, Bundle::embedded()?)?;
+    let engine = Engine::new(config.engine, config.bundles)?;
     tracing::info!(address = %listener.local_addr()?, cgroups = ?engine.cgroup_mode(), "listening");
     let warm_up = tokio::spawn({
         let engine = Arc::clone(&engine);

@@ -1,0 +1,98 @@
+//! The commands of a recipe: which there are, and what stands in their places.
+
+use std::path::Path;
+
+use crate::bundle::{Bundle, Unavailable};
+use crate::recipe::Start;
+
+/// Where sandboxes see what `prepare` has made.
+pub const PREPARED_DIR: &str = "/.soulbox-prepared";
+
+/// What stands in the places of a command: `{entrypoint}`, `{output}` and `{heap_mib}`; with what the bundle
+/// knows itself, `{toolchain}` and `{prepared}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The file in which the program starts.
+    pub entrypoint: &'a str,
+    /// The executable that the compiler makes.
+    pub output: &'a str,
+    /// The memory limit, of which the heap's part is taken.
+    pub memory_bytes: u64,
+}
+
+impl Bundle {
+    /// The command that compiles a program, for languages that are compiled.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the toolchain is missing.
+    pub fn compile_command(&self, places: &Places<'_>) -> Result<Option<Vec<String>>, Unavailable> {
+        match self.start() {
+            Start::Spawn { compile, .. } if !compile.is_empty() => self.fill(compile, places).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether programs are compiled before they run.
+    pub fn is_compiled(&self) -> bool {
+        matches!(self.start(), Start::Spawn { compile, .. } if !compile.is_empty())
+    }
+
+    /// The arguments of a program before its own: in *fork mode* its file alone.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the toolchain is missing.
+    pub fn run_command(&self, places: &Places<'_>) -> Result<Vec<String>, Unavailable> {
+        match self.start() {
+            Start::Fork { .. } => Ok(vec![places.entrypoint.to_owned()]),
+            Start::Spawn { run, .. } => self.fill(run, places),
+        }
+    }
+
+    /// The environment of a program before its own.
+    pub fn environment(&self, memory_bytes: u64) -> impl Iterator<Item = (&str, String)> {
+        let heap = self.heap_mib(memory_bytes);
+        let variables = self.variables().iter();
+        variables.map(move |(name, value)| (name.as_str(), value.replace("{heap_mib}", &heap)))
+    }
+
+    /// The command that prepares the bundle, where it has one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the toolchain is missing.
+    pub fn prepare_command(&self, runtime: &Path) -> Result<Option<Vec<String>>, Unavailable> {
+        let Start::Spawn { prepare, .. } = self.start() else { return Ok(None) };
+        if prepare.is_empty() {
+            return Ok(None);
+        }
+        let toolchain = self.interpreter()?.to_string_lossy();
+        let runtime = runtime.to_string_lossy();
+        let fill = |word: &String| word.replace("{toolchain}", &toolchain).replace("{runtime}", &runtime);
+        Ok(Some(prepare.iter().map(fill).collect()))
+    }
+
+    fn fill(&self, words: &[String], places: &Places<'_>) -> Result<Vec<String>, Unavailable> {
+        let toolchain = self.interpreter()?.to_string_lossy().into_owned();
+        let heap = self.heap_mib(places.memory_bytes);
+        let known = [
+            ("{toolchain}", toolchain.as_str()),
+            ("{prepared}", PREPARED_DIR),
+            ("{heap_mib}", heap.as_str()),
+            ("{output}", places.output),
+            // Last, since what a client names must not be taken for a place.
+            ("{entrypoint}", places.entrypoint),
+        ];
+        let fill = |word: &String| {
+            known.iter().fold(word.clone(), |word, (place, value)| word.replace(place, value))
+        };
+        Ok(words.iter().map(fill).collect())
+    }
+
+    fn heap_mib(&self, memory_bytes: u64) -> String {
+        (self.heap_bytes(memory_bytes) >> 20).max(1).to_string()
+    }
+
+    /// How much of its memory a program's heap may take.
+    pub fn heap_bytes(&self, memory_bytes: u64) -> u64 {
+        memory_bytes / 100 * u64::from(self.heap_percent())
+    }
+}

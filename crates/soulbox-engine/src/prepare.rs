@@ -1,0 +1,112 @@
+//! What a bundle has to have made once on this host before it can start, such as a compiled standard library.
+//!
+//! Owns `prepared/` in the state directory: one directory for each bundle and version of its toolchain, made
+//! whole or not at all, shared by all instances and kept over restarts. The command is the bundle's own, never
+//! a user's; still an unprivileged user of the host executes it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use sha2::{Digest, Sha256};
+use soulbox_bundle::{Bundle, IdRange, MaterializeError, Unavailable};
+
+/// A bundle that could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    Files(#[from] MaterializeError),
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("the command that prepares bundle {bundle} failed: {output}")]
+    Command { bundle: String, output: String },
+}
+
+impl PrepareError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
+        move |source| PrepareError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// The directory that the bundle's `prepare` command makes, made now when it is not there; `None` for a bundle
+/// without one. Takes as long as the command: up to a minute.
+pub(crate) fn prepare(
+    bundle: &Bundle,
+    version: &str,
+    state_dir: &Path,
+    ids: IdRange,
+) -> Result<Option<PathBuf>, PrepareError> {
+    let Some(named) = bundle.prepare_command(Path::new("."))? else { return Ok(None) };
+    let digest = digest(bundle, version, &named);
+    let all = state_dir.join("prepared");
+    fs::create_dir_all(&all).map_err(PrepareError::io("create", &all))?;
+    let all = fs::canonicalize(&all).map_err(PrepareError::io("read", &all))?;
+    let target = all.join(format!("{}-{digest}", bundle.name()));
+    if target.exists() {
+        return Ok(Some(target));
+    }
+    let work = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(&all)
+        .map_err(PrepareError::io("create", &all))?;
+    let (work, own) = (work.path(), ids.first);
+    let (made, runtime) = (work.join("made"), work.join("runtime"));
+    for directory in [work, &made, &runtime] {
+        fs::create_dir_all(directory).map_err(PrepareError::io("create", directory))?;
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(directory, mode).map_err(PrepareError::io("open", directory))?;
+    }
+    chown(&made, Some(own), Some(own)).map_err(PrepareError::io("give away", &made))?;
+    bundle.write_files(&runtime)?;
+    let Some(command) = bundle.prepare_command(&runtime)? else { return Ok(None) };
+    execute(bundle, &command, &made, own)?;
+    match fs::rename(&made, &target) {
+        Ok(()) => {}
+        // Another instance was faster.
+        Err(_) if target.exists() => {}
+        Err(error) => return Err(PrepareError::io("create", &target)(error)),
+    }
+    Ok(Some(target))
+}
+
+fn execute(bundle: &Bundle, command: &[String], directory: &Path, id: u32) -> Result<(), PrepareError> {
+    let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    tracing::info!(bundle = bundle.name(), "preparing: this happens once for each version of the toolchain");
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("HOME", directory)
+        .stdin(Stdio::null())
+        .uid(id)
+        .gid(id)
+        .output()
+        .map_err(PrepareError::io("execute", Path::new(program)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let output = format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    Err(PrepareError::Command { bundle: bundle.name().to_owned(), output })
+}
+
+/// Names everything that what is prepared depends on.
+fn digest(bundle: &Bundle, version: &str, command: &[String]) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    add(version.as_bytes());
+    command.iter().for_each(|word| add(word.as_bytes()));
+    bundle.files().for_each(|(name, content)| {
+        add(name.as_os_str().as_encoded_bytes());
+        add(content);
+    });
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
