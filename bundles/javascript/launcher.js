@@ -45,7 +45,10 @@ function warmUp(modules) {
   Math.random = random;
 }
 
-/** Writes to the streams that programs write to, so that they are made. */
+/**
+ * Writes to the streams that programs write to, so that they are made. Their descriptors are others in each
+ * fork, and block, as Node promises for pipes: what was written is not lost by an early `process.exit`.
+ */
 function openStreams() {
   // The global console takes its streams when it is first used, which is the program's business.
   const console = new Console(process.stdout, process.stderr);
@@ -54,21 +57,6 @@ function openStreams() {
     console.error(`text ${round}`);
     process._tickCallback();
   }
-}
-
-/**
- * Gives a stream's descriptor what Node wants of it (not to block) when a program first uses it, and not
- * before: others that the program starts may use the same.
- */
-function openLazily(name) {
-  const stream = process[name];
-  const property = Object.getOwnPropertyDescriptor(process, name);
-  const get = () => {
-    Object.defineProperty(process, name, property);
-    stream._handle.setBlocking(false);
-    return stream;
-  };
-  Object.defineProperty(process, name, { ...property, get });
 }
 
 /** Collects all garbage, so that no fork collects it again in memory of its own. */
@@ -169,7 +157,6 @@ function main() {
   shim.exports.holdStreams();
   warmUp(process.argv.slice(2));
   shim.exports.releaseStreams();
-  for (const name of ['stdout', 'stderr']) openLazily(name);
   leaveEarly(shim.exports);
   const { runMain } = Module;
   Object.defineProperty(Module, 'runMain', {
