@@ -64,6 +64,8 @@ pub struct Job {
     pub open_files: u64,
     /// `RLIMIT_STACK`, soft; the hard limit stays unlimited.
     pub stack_bytes: u64,
+    /// How large the heap may be, for interpreters that can keep to it by themselves.
+    pub heap_bytes: u64,
     /// Whether a descriptor of what to execute follows the program; else its first argument is the path.
     pub executable: bool,
 }
@@ -219,8 +221,8 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        let Job { program_len, disk_bytes, open_files, stack_bytes, executable } = self;
-        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, executable.into(), 0, 0])
+        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable } = self;
+        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable.into(), 0])
     }
 
     /// # Errors
@@ -233,7 +235,8 @@ impl Job {
                 disk_bytes: words[2],
                 open_files: words[3],
                 stack_bytes: words[4],
-                executable: words[5] != 0,
+                heap_bytes: words[5],
+                executable: words[6] != 0,
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -299,6 +302,7 @@ mod tests {
             disk_bytes: 64 << 20,
             open_files: 1024,
             stack_bytes: 8 << 20,
+            heap_bytes: 96 << 20,
             executable: true,
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
@@ -328,11 +332,11 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=24 {
+        for value in 1..=25 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(25), None);
+        assert_eq!(SetupStep::from_wire(26), None);
     }
 
     proptest! {

@@ -54,6 +54,8 @@ pub struct Workload {
     pub output_files: GlobSet,
     /// What to execute in *spawn mode*.
     pub executable: Option<Executable>,
+    /// How large the heap of an interpreter that is forked may be.
+    pub heap_bytes: u64,
     /// The file below `/workspace` to take over as an executable when the program has exited with 0.
     pub makes_executable: Option<PathBuf>,
 }
@@ -283,6 +285,7 @@ impl Sandbox {
             disk_bytes: limits.disk_bytes,
             open_files: limits.open_files,
             stack_bytes: limits.stack_bytes,
+            heap_bytes: workload.heap_bytes,
             executable: workload.executable.is_some(),
         };
         let program = memory_file("program", |file| file.write_all(&program))?;
