@@ -107,7 +107,9 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
 /// `errno` for which the zygote has to end.
 pub fn soulbox_execute() -> c_int {
     let hooks = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
-    match serve(&hooks, Then::Execute) {
+    // An interpreter sees to its own signals. What is executed would keep those that are ignored here: SIGPIPE,
+    // as in any program of Rust's, and more when the daemon was started by nohup(1).
+    match sys::reset_signals().and_then(|()| serve(&hooks, Then::Execute)) {
         Ok(_) => 0,
         Err(Errno(errno)) => -errno,
     }
