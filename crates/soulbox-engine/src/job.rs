@@ -105,7 +105,9 @@ impl Job {
         command: Vec<String>,
     ) -> Result<Result<Built, Done>, String> {
         let started = Instant::now();
-        let environment = self.bundle_environment(limits.memory_bytes);
+        // The program's own variables are not the compiler's, which a PATH or GOFLAGS would lead astray.
+        let environment = self.keeper.bundle().environment(limits.memory_bytes);
+        let environment: Vec<_> = environment.map(|(name, value)| format!("{name}={value}")).collect();
         let key = CacheKey::new(
             self.request.tenant.as_ref(),
             self.keeper.version(),

@@ -112,7 +112,9 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
 /// Serves as [`soulbox_serve`], and executes each program with execve(2) in its sandbox. Returns the negative
 /// `errno` for which the zygote has to end.
 pub fn soulbox_execute() -> c_int {
-    match serve(&Hooks::NONE, Then::Execute) {
+    // An interpreter sees to its own signals. What is executed would keep those that are ignored here: SIGPIPE,
+    // as in any program of Rust's, and more when the daemon was started by nohup(1).
+    match sys::reset_signals().and_then(|()| serve(&Hooks::NONE, Then::Execute)) {
         Ok(_) => 0,
         Err(Errno(errno)) => -errno,
     }

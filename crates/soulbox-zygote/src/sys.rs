@@ -181,6 +181,18 @@ pub(crate) fn set_signal(signal: c_int, action: libc::sighandler_t) -> Result<()
     exchange_signal_action(signal, &new).map(drop)
 }
 
+/// Gives every signal its default action and blocks none, as a shell does for its commands.
+pub(crate) fn reset_signals() -> Result<()> {
+    /// The signals of the kernel are numbered from 1 to this one (signal(7)).
+    const LAST: c_int = 64;
+    for signal in (1..=LAST).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        set_signal(signal, libc::SIG_DFL)?;
+    }
+    let none: u64 = 0;
+    // SAFETY: the kernel reads one set of 64 signals.
+    unsafe { call!(rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0, size_of::<u64>()) }.map(drop)
+}
+
 /// kill(2).
 pub(crate) fn kill(pid: c_int, signal: c_int) -> Result<()> {
     // SAFETY: takes no memory.

@@ -20,8 +20,17 @@ enum Xtask {
     Bench,
 }
 
-/// A program that the tests run, and the Debian package that has it.
-const NEEDED: [(&str, &str); 2] = [("/usr/bin/python3", "python3"), ("/usr/bin/cc", "gcc")];
+/// A file that the tests need, and the Debian package that has it.
+const NEEDED: [(&str, &str); 6] = [
+    ("/usr/bin/bash", "bash"),
+    ("/usr/bin/cc", "gcc"),
+    // The headers and start files of C programs, which gcc only recommends.
+    ("/usr/include/stdio.h", "libc6-dev"),
+    ("/usr/lib/go/bin/go", "golang-go"),
+    // Perl with its modules; the interpreter alone is in perl-base.
+    ("/usr/bin/prove", "perl"),
+    ("/usr/bin/python3", "python3"),
+];
 
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
