@@ -66,6 +66,8 @@ pub struct Job {
     pub stack_bytes: u64,
     /// Whether a descriptor of what to execute follows the program; else its first argument is the path.
     pub executable: bool,
+    /// What the sandbox's cgroup allows, for interpreters that can keep to it by themselves.
+    pub memory_bytes: u64,
 }
 
 /// From a sandbox to the daemon, on the job socket.
@@ -216,8 +218,8 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        let Job { program_len, disk_bytes, open_files, stack_bytes, executable } = self;
-        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, executable.into(), 0, 0])
+        let Job { program_len, disk_bytes, open_files, stack_bytes, executable, memory_bytes } = self;
+        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, executable.into(), memory_bytes, 0])
     }
 
     /// # Errors
@@ -231,6 +233,7 @@ impl Job {
                 open_files: words[3],
                 stack_bytes: words[4],
                 executable: words[5] != 0,
+                memory_bytes: words[6],
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -295,6 +298,7 @@ mod tests {
             open_files: 1024,
             stack_bytes: 8 << 20,
             executable: true,
+            memory_bytes: 128 << 20,
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [
@@ -322,11 +326,11 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=24 {
+        for value in 1..=25 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(25), None);
+        assert_eq!(SetupStep::from_wire(26), None);
     }
 
     proptest! {

@@ -84,6 +84,8 @@ pub struct RunLimits {
     pub open_files: u64,
     /// `RLIMIT_STACK`.
     pub stack_bytes: u64,
+    /// What its leaf cgroup allows, for an interpreter that wants to know.
+    pub memory_bytes: u64,
 }
 
 /// One of a program's output streams.
@@ -266,6 +268,7 @@ impl Sandbox {
             open_files: limits.open_files,
             stack_bytes: limits.stack_bytes,
             executable: workload.executable.is_some(),
+            memory_bytes: limits.memory_bytes,
         };
         let program = memory_file("program", |file| file.write_all(&program))?;
         let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;

@@ -5,9 +5,10 @@
 
 use core::ffi::CStr;
 
-use soulbox_protocol::{CONTROL_FD, Program, SandboxMessage, SetupError, SetupStep};
+use soulbox_protocol::{CONTROL_FD, SandboxMessage, SetupError, SetupStep};
 
-use crate::main_process;
+use crate::descriptors::Descriptors;
+use crate::main_process::{self, Prepared};
 use crate::network::{self, Fingerprint};
 use crate::serve::Filters;
 use crate::socket;
@@ -41,6 +42,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) filters: Filters,
     /// What comes last.
     pub(crate) then: Then,
+    /// What the interpreter has open and cannot do without.
+    pub(crate) descriptors: &'a Descriptors,
 }
 
 /// Where the scratch tmpfs is mounted first; its directory for `/tmp` then covers it.
@@ -57,8 +60,8 @@ const PROC_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NO
 /// Signals that end other processes reach them through `CAP_KILL`; pid 1 keeps no other capability.
 const CAP_KILL: u64 = 1 << 5;
 
-/// Lives the life of pid 1. Returns in the main process only, with the program it shall run.
-pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Program<'static> {
+/// Lives the life of pid 1. Returns in the main process only, with what it shall run.
+pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Prepared {
     let main = surroundings(spawn).and_then(|()| clone_main(spawn));
     match main {
         Ok(Cloned::Child) => {

@@ -6,12 +6,15 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, Program, ZygoteMessage};
+use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, ZygoteMessage};
 
+use crate::descriptors::Descriptors;
+use crate::main_process::Prepared;
 use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn, Then};
 use crate::socket;
 use crate::sys::{self, Cloned, Errno, Fd};
+use crate::text::Text;
 
 /// Namespaces that are made for every sandbox. Its network namespace is made as well, or is one as good as
 /// new. Its cgroup namespace follows once it is in its leaf cgroup, which then becomes the root that it sees;
@@ -33,6 +36,10 @@ pub struct Hooks {
     pub after_fork_parent: Option<extern "C" fn()>,
     /// In the main process of the sandbox. Never called in its pid 1, which runs no interpreter.
     pub after_fork_child: Option<extern "C" fn()>,
+}
+
+impl Hooks {
+    pub(crate) const NONE: Self = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
 }
 
 /// The program that this process has become the main process for.
@@ -87,8 +94,8 @@ impl Filters {
 pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
     // SAFETY: by this function's contract.
     let hooks = unsafe { &*hooks };
-    match serve(hooks, Then::Return) {
-        Ok(program) => {
+    match serve(hooks, &Descriptors::NONE, Then::Return) {
+        Ok(Prepared { program, .. }) => {
             let description = Sandboxed {
                 strings: program.strings().as_ptr(),
                 strings_len: program.strings().len(),
@@ -106,14 +113,14 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
 /// Serves as [`soulbox_serve`], and executes each program with execve(2) in its sandbox. Returns the negative
 /// `errno` for which the zygote has to end.
 pub fn soulbox_execute() -> c_int {
-    let hooks = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
-    match serve(&hooks, Then::Execute) {
+    match serve(&Hooks::NONE, &Descriptors::NONE, Then::Execute) {
         Ok(_) => 0,
         Err(Errno(errno)) => -errno,
     }
 }
 
-fn serve(hooks: &Hooks, then: Then) -> sys::Result<Program<'static>> {
+/// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
+pub(crate) fn serve(hooks: &Hooks, descriptors: &Descriptors, then: Then) -> sys::Result<Prepared> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;
@@ -146,7 +153,17 @@ fn serve(hooks: &Hooks, then: Then) -> sys::Result<Program<'static>> {
         if let Ok(Cloned::Child) = cloned {
             let job_socket = *job_socket;
             let spawn =
-                Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters, then };
+            let spawn = Spawn {
+                id,
+                job_socket,
+                join_files,
+                network,
+                untouched_network,
+                tid_slot,
+                filters,
+                then,
+                descriptors,
+            };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);
@@ -220,6 +237,20 @@ fn call(hook: Option<extern "C" fn()>) {
     if let Some(hook) = hook {
         hook();
     }
+}
+
+/// Ends the zygote for the reason that [`serve`] gave, in a launcher that has no words of its own.
+pub(crate) fn end(Errno(errno): Errno) -> ! {
+    if errno == libc::EPIPE {
+        // The daemon has closed the socket.
+        sys::exit_group(0)
+    }
+    let mut text = Text::new();
+    // It is shorter than the text's capacity.
+    let _ = text.push(b"the zygote ends with errno ");
+    let _ = text.push_number(errno.unsigned_abs().into()).and_then(|()| text.push(b"\n"));
+    let _ = sys::write(2, text.as_c_str().to_bytes());
+    sys::exit_group(1)
 }
 
 /// Ends the process, for a program that has no libc to do it.
