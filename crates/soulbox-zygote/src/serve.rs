@@ -152,7 +152,6 @@ pub(crate) fn serve(hooks: &Hooks, descriptors: &Descriptors, then: Then) -> sys
         let cloned = sys::clone3(namespaces, Some(&mut pidfd), tid_slot);
         if let Ok(Cloned::Child) = cloned {
             let job_socket = *job_socket;
-            let spawn =
             let spawn = Spawn {
                 id,
                 job_socket,
