@@ -9,6 +9,7 @@ package soulbox;
 
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -27,8 +28,6 @@ import java.net.URI;
 import java.net.URL;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -41,7 +40,6 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.stream.Stream;
 
 import javax.lang.model.element.NestingKind;
 import javax.lang.model.element.TypeElement;
@@ -66,7 +64,10 @@ import sun.misc.Unsafe;
 /** The zygote, and the program that a fork of it becomes. */
 public final class Launcher {
     private static final String SHIM = System.getProperty("soulbox.shim", "/.soulbox/libsoulbox.so");
-    private static final String WORKSPACE = "/workspace/";
+    static final String WORKSPACE = "/workspace/";
+
+    /** How often each program of the corpus is compiled and run. */
+    private static final int ROUNDS = Integer.getInteger("soulbox.rounds", 60);
 
     private Launcher() {}
 
@@ -80,7 +81,7 @@ public final class Launcher {
         System.load(SHIM);
         Internals internals = new Internals();
         Compiler compiler = new Compiler();
-        warmUp(compiler, corpus);
+        warmUp(compiler, internals, corpus);
         List<byte[]> variables = new ArrayList<>();
         String[] arguments = waitForProgram(internals, variables);
         internals.setEnvironment(variables);
@@ -92,19 +93,22 @@ public final class Launcher {
      * Compiles and runs programs of many kinds, so that what javac and the library do for the first time is
      * behind them in every fork. Ends with a collection, so that a fork finds the young generation empty.
      */
-    private static void warmUp(Compiler compiler, String[] corpus) throws Throwable {
+    private static void warmUp(Compiler compiler, Internals internals, String[] corpus) throws Throwable {
         PrintStream out = System.out;
         PrintStream err = System.err;
-        int rounds = Integer.getInteger("soulbox.rounds", 200);
+        List<byte[]> variables = new ArrayList<>();
+        System.getenv().forEach((name, value) -> variables.add((name + '=' + value).getBytes(StandardCharsets.UTF_8)));
         try (FileOutputStream nowhere = new FileOutputStream("/dev/null")) {
             System.setOut(new PrintStream(new BufferedOutputStream(nowhere, 128), true));
             System.setErr(System.out);
-            for (int round = 0; round < rounds; round++) {
+            for (int round = 0; round < ROUNDS; round++) {
+                internals.setEnvironment(variables);
+                internals.reseed();
                 for (String file : corpus) {
-                    Program program = compiler.compile(List.of(new Source(Path.of(file), file)));
-                    program.load().getMethod("main", String[].class).invoke(null, (Object) new String[0]);
+                    mainMethod(compiler.compile(sources(file))).invoke(null, (Object) new String[0]);
                 }
-                if (round == rounds - 4) {
+                internals.nothingIsLeft();
+                if (round == ROUNDS - 4) {
                     // What is compiled after it has its memory in place for the forks again.
                     System.gc();
                 }
@@ -170,21 +174,31 @@ public final class Launcher {
     }
 
     /** The program's files, its entrypoint first: all of the workspace. */
-    private static List<Source> sources(String entrypoint) throws IOException {
+    private static List<Source> sources(String entrypoint) {
         List<Source> sources = new ArrayList<>();
-        Path first = Path.of(entrypoint);
-        sources.add(new Source(first, name(first)));
-        try (Stream<Path> files = Files.walk(Path.of(WORKSPACE))) {
-            files.filter(file -> file.toString().endsWith(".java") && !file.equals(first))
-                .sorted()
-                .forEach(file -> sources.add(new Source(file, name(file))));
-        }
+        File first = new File(entrypoint);
+        sources.add(new Source(first, name(entrypoint)));
+        addSources(new File(WORKSPACE), first, sources);
         return sources;
     }
 
+    private static void addSources(File directory, File known, List<Source> sources) {
+        File[] files = directory.listFiles();
+        if (files == null) {
+            return;
+        }
+        Arrays.sort(files);
+        for (File file : files) {
+            if (file.isDirectory()) {
+                addSources(file, known, sources);
+            } else if (file.getPath().endsWith(".java") && !file.equals(known)) {
+                sources.add(new Source(file, name(file.getPath())));
+            }
+        }
+    }
+
     /** What messages call a file: its path in the workspace. */
-    private static String name(Path file) {
-        String path = file.toString();
+    private static String name(String path) {
         return path.startsWith(WORKSPACE) ? path.substring(WORKSPACE.length()) : path;
     }
 
@@ -249,12 +263,12 @@ final class Fault extends Exception {
 
 /** A file of a program. A class in it may have any name, as `java FILE` has it. */
 final class Source extends SimpleJavaFileObject {
-    private final Path path;
+    private final File file;
     private final String name;
 
-    Source(Path path, String name) {
-        super(path.toUri(), Kind.SOURCE);
-        this.path = path;
+    Source(File file, String name) {
+        super(file.toURI(), Kind.SOURCE);
+        this.file = file;
         this.name = name;
     }
 
@@ -265,7 +279,9 @@ final class Source extends SimpleJavaFileObject {
 
     @Override
     public CharSequence getCharContent(boolean ignoreEncodingErrors) throws IOException {
-        return new String(Files.readAllBytes(path), StandardCharsets.UTF_8);
+        try (FileInputStream content = new FileInputStream(file)) {
+            return new String(content.readAllBytes(), StandardCharsets.UTF_8);
+        }
     }
 
     @Override
@@ -400,9 +416,9 @@ final class Loader extends ClassLoader {
 
     @Override
     protected URL findResource(String name) {
-        Path file = Path.of("/workspace", name);
+        File file = new File(Launcher.WORKSPACE, name);
         try {
-            return Files.exists(file) ? file.toUri().toURL() : null;
+            return file.exists() ? file.toURI().toURL() : null;
         } catch (MalformedURLException impossible) {
             return null;
         }
