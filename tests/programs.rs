@@ -1,6 +1,6 @@
 //! Complete programs, each with what it must print: `tests/programs/LANGUAGE/NAME`.
 //!
-//! A program is a folder with `main.py` and `expected_stdout`. It may also have `stdin`, `args` (one a line),
+//! A program is a folder with its first file, which is called as the language has it, and `expected_stdout`. It may also have `stdin`, `args` (one a line),
 //! `files` (a tree laid beside the program), `expected_exit_code`, and `expected_stderr_contains` (lines that
 //! standard error must have; without it, standard error must be empty).
 
@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use support::{Execution, Server, shared, test_file};
+use support::{Execution, Server, Setup, shared, test_file};
 
 /// A suite that has lost its programs must not pass.
 const FEWEST: usize = 10;
@@ -24,15 +24,24 @@ const MEMORY_BYTES: u64 = 512 << 20;
 
 #[test]
 fn every_python_program_prints_what_it_must() {
-    let server = shared();
-    let programs = programs("python");
+    all_print_what_they_must(&shared(), "python", "main.py");
+}
+
+#[test]
+fn every_java_program_prints_what_it_must() {
+    let server = Setup::default().config("languages = [\"java\"]\n").start();
+    all_print_what_they_must(&server, "java", "Main.java");
+}
+
+fn all_print_what_they_must(server: &Server, language: &str, file_name: &str) {
+    let programs = programs(language);
     assert!(programs.len() >= FEWEST, "there are only {} programs", programs.len());
     let (left, wrong) = (Mutex::new(programs), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(program) = { left.lock().unwrap().pop() } {
-                    if let Err(reason) = check(&server, &program) {
+                    if let Err(reason) = check(server, language, file_name, &program) {
                         wrong.lock().unwrap().push(format!("{}: {reason}", program.display()));
                     }
                 }
@@ -49,9 +58,9 @@ fn programs(language: &str) -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().unwrap().is_dir()).map(|entry| entry.path()).collect()
 }
 
-fn check(server: &Server, program: &Path) -> Result<(), String> {
+fn check(server: &Server, language: &str, file_name: &str, program: &Path) -> Result<(), String> {
     let read = |name: &str| fs::read_to_string(program.join(name)).ok();
-    let execution = execute(server, program)?;
+    let execution = execute(server, language, file_name, program)?;
     let expect = |is_so: bool, what: &str| {
         if is_so { Ok(()) } else { Err(format!("{what}; got {:#}", execution.document())) }
     };
@@ -69,14 +78,14 @@ fn check(server: &Server, program: &Path) -> Result<(), String> {
     expect(execution.exit_code() == Some(code), &format!("exit code must be {code}"))
 }
 
-fn execute(server: &Server, program: &Path) -> Result<Execution, String> {
-    let mut files = vec![file(program, Path::new("main.py"))];
+fn execute(server: &Server, language: &str, file_name: &str, program: &Path) -> Result<Execution, String> {
+    let mut files = vec![file(program, Path::new(file_name))];
     let extra = program.join("files");
     files.extend(tree(&extra, Path::new("")).iter().map(|path| file(&extra, path)));
     let args = fs::read_to_string(program.join("args")).unwrap_or_default();
     let stdin = fs::read_to_string(program.join("stdin")).unwrap_or_default();
     let response = server.post(json!({
-        "language": "python", "files": files, "entrypoint": "main.py",
+        "language": language, "files": files, "entrypoint": file_name,
         "args": args.lines().collect::<Vec<_>>(), "stdin": stdin, "limits": {"memory_bytes": MEMORY_BYTES}
     }));
     match response.status {
