@@ -209,7 +209,8 @@ impl Sandbox {
         Ok(Sandbox { pidfd, job_socket, leaf, networks, _id: id })
     }
 
-    /// Runs one workload and waits until no process of it is left; its cgroup is removed in the background.
+    /// Runs one workload and waits until no process of it is left. pid 1, the mounts and the cgroup go after
+    /// that, in the background.
     ///
     /// # Errors
     /// [`RunError`] when the daemon, not the program, failed.
@@ -234,11 +235,19 @@ impl Sandbox {
         if let Some(network) = watch.exited.as_mut().and_then(|exited| exited.network.take()) {
             self.networks.put(network);
         }
+        let (stdout, stderr) = (streams.stdout.finish(), streams.stderr.finish());
+        // What it wrote last may be read after its end was seen.
+        for (stream, output) in [(Stream::Stdout, &stdout), (Stream::Stderr, &stderr)] {
+            if output.truncated {
+                watch.killed_for.get_or_insert(Ended::OutputLimit(stream));
+            }
+        }
         let usage = self.leaf.usage();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         let (collected, made) = watch.collect(workload).await;
         seen?;
         let usage = usage?;
+        tokio::spawn(self.gone());
         Ok(RunReport {
             ended: watch.verdict(&usage),
             start_time: watch.started.unwrap_or(handed_over).saturating_duration_since(handed_over),
@@ -246,14 +255,20 @@ impl Sandbox {
             main_ended: watch.exited.as_ref().map(|exited| exited.ended),
             started: watch.started.is_some(),
             run_time: watch.run_time(),
-            stdout: streams.stdout.finish(),
-            stderr: streams.stderr.finish(),
+            stdout,
+            stderr,
             usage,
             disk_written_bytes,
             disk_full,
             collected,
             made,
         })
+    }
+
+    /// Lets go of what belongs to the sandbox when nothing is left of it: its cgroup and its id.
+    async fn gone(self) {
+        // An error here would mean that the descriptor is no pidfd.
+        let _ = self.pidfd.0.readable().await.map(drop);
     }
 
     async fn hand_over<'w>(
@@ -338,7 +353,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Watches until every process of the sandbox has ended.
+    /// Watches until every process of the sandbox has ended, or pid 1 alone is left and about to.
     async fn run(
         &mut self,
         sandbox: &Sandbox,
@@ -349,7 +364,7 @@ impl<'a> Watch<'a> {
     ) -> Result<(), RunError> {
         let oom_event = oom_event.map(|fd| sys::watch(fd, Interest::READABLE)).transpose()?;
         let mut socket_open = true;
-        loop {
+        while self.exited.is_none() {
             let may_end = self.killed_for.is_none();
             let reason = tokio::select! {
                 packet = sandbox.job_socket.receive(), if socket_open => {
