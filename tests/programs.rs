@@ -29,7 +29,7 @@ fn every_python_program_prints_what_it_must() {
 
 #[test]
 fn every_java_program_prints_what_it_must() {
-    let server = Setup::default().config("languages = [\"java\"]\n").start();
+    let server = Setup::new().config("languages = [\"java\"]\n").start();
     all_print_what_they_must(&server, "java", "Main.java");
 }
 

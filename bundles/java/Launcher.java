@@ -41,6 +41,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicLong;
 
+import javax.lang.model.SourceVersion;
 import javax.lang.model.element.NestingKind;
 import javax.lang.model.element.TypeElement;
 import javax.tools.DiagnosticListener;
@@ -286,7 +287,8 @@ final class Source extends SimpleJavaFileObject {
 
     @Override
     public boolean isNameCompatible(String simpleName, Kind kind) {
-        return kind == Kind.SOURCE;
+        // Any file could be a package-info, which is none.
+        return kind == Kind.SOURCE && SourceVersion.isIdentifier(simpleName);
     }
 }
 

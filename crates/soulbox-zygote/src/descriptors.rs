@@ -21,7 +21,10 @@ enum Kind {
     Epoll,
     EventFd,
     /// One end of a pipe: the number of its file tells which, and `pending` bytes lie in it.
-    Pipe { inode: u64, pending: usize },
+    Pipe {
+        inode: u64,
+        pending: usize,
+    },
     /// `/dev/null`.
     Null,
     /// A file that is open for reading alone, as that of a runtime's library.
@@ -81,9 +84,7 @@ impl Descriptors {
     /// open for writing cannot, and so are closed in sandboxes.
     pub(crate) fn of_process() -> Result<Self> {
         let mut found = Self::NONE;
-        sys::each_number_in(c"/proc/self/fd", |fd| {
-            if fd < FIRST_OTHER_FD { Ok(()) } else { found.add(fd) }
-        })?;
+        sys::each_number_in(c"/proc/self/fd", |fd| if fd < FIRST_OTHER_FD { Ok(()) } else { found.add(fd) })?;
         Ok(found)
     }
 
@@ -97,10 +98,9 @@ impl Descriptors {
             b"anon_inode:[eventpoll]" => Kind::Epoll,
             b"anon_inode:[eventfd]" => Kind::EventFd,
             b"/dev/null" => Kind::Null,
-            _ if target.starts_with(b"pipe:[") => Kind::Pipe {
-                inode: number(&target[b"pipe:[".len()..], 10),
-                pending: sys::bytes_to_read(fd)?,
-            },
+            _ if target.starts_with(b"pipe:[") => {
+                Kind::Pipe { inode: number(&target[b"pipe:[".len()..], 10), pending: sys::bytes_to_read(fd)? }
+            }
             _ if target.starts_with(b"/") => Kind::File,
             _ => return Ok(()),
         };
@@ -143,7 +143,9 @@ impl Descriptors {
                 Kind::Pipe { .. } => {}
             }
         }
-        self.watches.iter().try_for_each(|watch| sys::epoll_add(watch.epoll, watch.fd, watch.events, watch.data))
+        self.watches
+            .iter()
+            .try_for_each(|watch| sys::epoll_add(watch.epoll, watch.fd, watch.events, watch.data))
     }
 
     /// Makes the pipe of a reading end anew, and puts its writing ends into their places too.

@@ -21,7 +21,11 @@ enum Xtask {
 }
 
 /// A program that the tests run, and the Debian package that has it.
-const NEEDED: [(&str, &str); 2] = [("/usr/bin/python3", "python3"), ("/usr/bin/cc", "gcc")];
+const NEEDED: [(&str, &str); 3] = [
+    ("/usr/bin/python3", "python3"),
+    ("/usr/bin/cc", "gcc"),
+    ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
+];
 
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
