@@ -8,7 +8,7 @@ export GOPATH="$PWD/path"
 
 "$go" list -export -f '{{if .Export}}packagefile {{.ImportPath}}={{.Export}}{{end}}' std >importcfg.host
 # Sandboxes see this directory elsewhere.
-sed "s|=$PWD/|=/.soulbox-prepared/|" importcfg.host >importcfg
+sed "s|=$PWD/|=/.soulbox/prepared/|" importcfg.host >importcfg
 rm importcfg.host
 printf '%s/pkg/tool/%s_%s\n' "$("$go" env GOROOT)" "$("$go" env GOHOSTOS)" "$("$go" env GOHOSTARCH)" >tools
 printf '%s\n' "$go" >go

@@ -7,7 +7,7 @@ use include_dir::Dir;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxSeccomp, Spec};
 
 use crate::embedded::{BUNDLES, SECCOMP_PROFILES};
-use crate::recipe::{Recipe, Rootfs, Start};
+use crate::recipe::{Recipe, Rootfs, Start, StartMode};
 
 const CONFIG_FILE: &str = "config.json";
 const RECIPE_FILE: &str = "soulbox.toml";
@@ -80,23 +80,14 @@ pub enum BundleError {
 
 /// Why a bundle cannot be started on this host.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("none of {} exists; install it: {hint}", list(.interpreters))]
+#[error("none of {} exists; install it: {hint}", list(.toolchains))]
 pub struct Unavailable {
-    interpreters: Vec<PathBuf>,
+    toolchains: Vec<PathBuf>,
     hint: String,
 }
 
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// How programs come to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartMode {
-    /// By forking a warm interpreter.
-    Fork,
-    /// By executing a command in a fork of the init.
-    Spawn,
 }
 
 /// A bundle.
@@ -197,12 +188,19 @@ impl Bundle {
         &self.seccomp
     }
 
-    /// How its programs come to run.
-    pub fn start_mode(&self) -> StartMode {
-        match self.recipe.start {
-            Start::Fork { .. } => StartMode::Fork,
-            Start::Spawn { .. } => StartMode::Spawn,
-        }
+    /// How its programs come to run on a host with this version of the toolchain.
+    pub fn start_mode(&self, version: Option<&str>) -> StartMode {
+        let start = &self.recipe.start;
+        let can_be_forked = start
+            .fork_version
+            .as_ref()
+            .is_none_or(|wanted| version.is_some_and(|version| version.starts_with(wanted)));
+        if start.mode == StartMode::Fork && !can_be_forked { StartMode::Spawn } else { start.mode }
+    }
+
+    /// Whether its programs can be spawned, also when they are meant to be forked.
+    pub fn can_spawn(&self) -> bool {
+        !self.recipe.start.run.is_empty()
     }
 
     /// The interpreter or toolchain on this host.
@@ -210,13 +208,12 @@ impl Bundle {
     /// # Errors
     /// [`Unavailable`] when there is none.
     pub fn interpreter(&self) -> Result<&Path, Unavailable> {
-        let (Start::Fork { interpreters, install_hint, .. }
-        | Start::Spawn { toolchains: interpreters, install_hint, .. }) = &self.recipe.start;
-        interpreters
+        let Start { toolchains, install_hint, .. } = &self.recipe.start;
+        toolchains
             .iter()
             .find(|path| path.exists())
             .map(PathBuf::as_path)
-            .ok_or_else(|| Unavailable { interpreters: interpreters.clone(), hint: install_hint.clone() })
+            .ok_or_else(|| Unavailable { toolchains: toolchains.clone(), hint: install_hint.clone() })
     }
 
     pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
@@ -249,13 +246,14 @@ fn check_commands(recipe: &Recipe) -> Result<(), &'static str> {
     if recipe.heap_percent > 100 {
         return Err("heap_percent of 100 at most");
     }
-    match &recipe.start {
-        Start::Spawn { run, .. } if run.is_empty() => Err("a command to run"),
-        Start::Spawn { run, compile, .. } if !compile.is_empty() && run[0] != "{output}" => {
-            Err("run = [\"{output}\", …], since the program is compiled")
-        }
-        _ => Ok(()),
+    let Start { mode, run, compile, fork_version, .. } = &recipe.start;
+    if run.is_empty() && (*mode == StartMode::Spawn || fork_version.is_some()) {
+        return Err("a command to run");
     }
+    if !compile.is_empty() && run.first().is_none_or(|program| program != "{output}") {
+        return Err("run = [\"{output}\", …], since the program is compiled");
+    }
+    Ok(())
 }
 
 /// What a configuration must say for its container to be a zygote's. The rest is the bundle's choice.
@@ -281,6 +279,7 @@ fn check_isolation(spec: &Spec) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Places;
 
     fn python() -> (&'static str, String) {
         let dir = BUNDLES.get_dir("python").unwrap();
@@ -330,6 +329,54 @@ mod tests {
         let mut privileged: serde_json::Value = serde_json::from_str(&config).unwrap();
         privileged["process"]["noNewPrivileges"] = false.into();
         assert!(parse(recipe, &privileged.to_string()).unwrap_err().to_string().contains("noNewPrivileges"));
+    }
+
+    #[test]
+    fn one_word_of_the_recipe_changes_how_programs_start() {
+        let (recipe, config) = python();
+        let spawned = parse(&recipe.replace("mode = \"fork\"", "mode = \"spawn\""), &config).unwrap();
+        assert_eq!(parse(recipe, &config).unwrap().start_mode(None), StartMode::Fork);
+        assert_eq!(spawned.start_mode(None), StartMode::Spawn);
+        let places = Places { entrypoint: "/workspace/a b.py", output: "", memory_bytes: 100 << 20 };
+        let command = spawned.run_command(StartMode::Spawn, &places).unwrap();
+        assert_eq!(command.last().map(String::as_str), Some("/workspace/a b.py"));
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_forked_is_spawned() {
+        let (recipe, config) = python();
+        let recipe = recipe.replace("[start]\n", "[start]\nfork_version = \"Python 3.11.\"\n");
+        let bundle = parse(&recipe, &config).unwrap();
+        assert_eq!(bundle.start_mode(Some("Python 3.11.2")), StartMode::Fork);
+        assert_eq!(bundle.start_mode(Some("Python 3.13.5")), StartMode::Spawn);
+        assert_eq!(bundle.start_mode(None), StartMode::Spawn);
+    }
+
+    #[test]
+    fn commands_that_do_not_fit_together_are_refused() {
+        let (recipe, config) = python();
+        let without_run: String = recipe
+            .lines()
+            .filter(|line| !line.starts_with("run ="))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert!(parse(&without_run, &config).is_ok());
+        for (from, to) in
+            [("mode = \"fork\"", "mode = \"spawn\""), ("[start]\n", "[start]\nfork_version = \"1\"\n")]
+        {
+            let error = parse(&without_run.replace(from, to), &config).unwrap_err();
+            assert!(matches!(error, BundleError::Commands { .. }), "{error}");
+        }
+        let compiled = recipe.replace("[start]\n", "[start]\ncompile = [\"cc\"]\n");
+        assert!(matches!(parse(&compiled, &config), Err(BundleError::Commands { .. })));
+    }
+
+    #[test]
+    fn a_missing_toolchain_makes_a_bundle_unavailable_with_a_reason() {
+        let (recipe, config) = python();
+        let bundle = parse(&recipe.replace("/bin/python3", "/bin/no-such-python"), &config).unwrap();
+        let reason = bundle.interpreter().unwrap_err().to_string();
+        assert!(reason.contains("/usr/bin/no-such-python") && reason.contains("apt-get install"), "{reason}");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::bundle::{Bundle, Unavailable};
-use crate::recipe::Start;
+use crate::recipe::StartMode;
 
 /// Where sandboxes see what `prepare` has made.
-pub const PREPARED_DIR: &str = "/.soulbox-prepared";
+pub const PREPARED_DIR: &str = "/.soulbox/prepared";
 
 /// What stands in the places of a command: `{entrypoint}`, `{output}` and `{heap_mib}`; with what the bundle
 /// knows itself, `{toolchain}` and `{prepared}`.
@@ -26,25 +26,22 @@ impl Bundle {
     /// # Errors
     /// [`Unavailable`] when the toolchain is missing.
     pub fn compile_command(&self, places: &Places<'_>) -> Result<Option<Vec<String>>, Unavailable> {
-        match self.start() {
-            Start::Spawn { compile, .. } if !compile.is_empty() => self.fill(compile, places).map(Some),
-            _ => Ok(None),
-        }
+        if self.is_compiled() { self.fill(&self.start().compile, places).map(Some) } else { Ok(None) }
     }
 
     /// Whether programs are compiled before they run.
     pub fn is_compiled(&self) -> bool {
-        matches!(self.start(), Start::Spawn { compile, .. } if !compile.is_empty())
+        !self.start().compile.is_empty()
     }
 
     /// The arguments of a program before its own: in *fork mode* its file alone.
     ///
     /// # Errors
     /// [`Unavailable`] when the toolchain is missing.
-    pub fn run_command(&self, places: &Places<'_>) -> Result<Vec<String>, Unavailable> {
-        match self.start() {
-            Start::Fork { .. } => Ok(vec![places.entrypoint.to_owned()]),
-            Start::Spawn { run, .. } => self.fill(run, places),
+    pub fn run_command(&self, mode: StartMode, places: &Places<'_>) -> Result<Vec<String>, Unavailable> {
+        match mode {
+            StartMode::Fork => Ok(vec![places.entrypoint.to_owned()]),
+            StartMode::Spawn => self.fill(&self.start().run, places),
         }
     }
 
@@ -60,7 +57,7 @@ impl Bundle {
     /// # Errors
     /// [`Unavailable`] when the toolchain is missing.
     pub fn prepare_command(&self, runtime: &Path) -> Result<Option<Vec<String>>, Unavailable> {
-        let Start::Spawn { prepare, .. } = self.start() else { return Ok(None) };
+        let prepare = &self.start().prepare;
         if prepare.is_empty() {
             return Ok(None);
         }

@@ -13,6 +13,7 @@ mod materialize;
 mod recipe;
 mod rootfs;
 
-pub use bundle::{Bundle, BundleError, StartMode, Unavailable};
+pub use bundle::{Bundle, BundleError, Unavailable};
 pub use command::{PREPARED_DIR, Places};
 pub use materialize::{ContainerSettings, IdRange, MaterializeError};
+pub use recipe::StartMode;

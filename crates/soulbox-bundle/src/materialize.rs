@@ -13,7 +13,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
 
 use crate::bundle::{Bundle, Unavailable};
 use crate::command::PREPARED_DIR;
-use crate::recipe::Start;
+use crate::recipe::StartMode;
 use crate::rootfs;
 
 /// Host ids that a container's ids are mapped to, one to one from 0 on.
@@ -30,6 +30,8 @@ pub struct IdRange {
 pub struct ContainerSettings<'a> {
     /// `linux.cgroupsPath`.
     pub cgroup: &'a Path,
+    /// How programs come to run.
+    pub mode: StartMode,
     /// The user namespace's ids.
     pub ids: IdRange,
     /// The shim, which *fork mode* loads.
@@ -97,6 +99,8 @@ impl Bundle {
         self.write_runtime(&runtime, settings)?;
         mounts.push(rootfs::read_only_bind(&runtime, settings.runtime_dir)?);
         if let Some(prepared) = settings.prepared {
+            let place = runtime.join("prepared");
+            fs::create_dir(&place).map_err(MaterializeError::io("create", &place))?;
             mounts.push(rootfs::read_only_bind(prepared, Path::new(PREPARED_DIR))?);
         }
 
@@ -109,7 +113,7 @@ impl Bundle {
             spec.set_mounts(Some(mounts));
         }
         if let Some(process) = spec.process_mut() {
-            process.set_args(Some(self.zygote_command(settings.runtime_dir)?));
+            process.set_args(Some(self.zygote_command(settings)?));
             // That of the programs, so that a fork has nothing to change.
             let environment = self.environment(settings.memory_bytes);
             process.set_env(Some(environment.map(|(name, value)| format!("{name}={value}")).collect()));
@@ -142,13 +146,16 @@ impl Bundle {
     }
 
     /// What the container's init process is.
-    fn zygote_command(&self, runtime_dir: &Path) -> Result<Vec<String>, Unavailable> {
-        let interpreter = self.interpreter()?.to_string_lossy().into_owned();
-        Ok(match self.start() {
-            Start::Fork { arguments, preload, .. } => {
-                std::iter::once(&interpreter).chain(arguments).chain(preload).cloned().collect()
+    fn zygote_command(&self, settings: &ContainerSettings<'_>) -> Result<Vec<String>, Unavailable> {
+        let toolchain = self.interpreter()?.to_string_lossy().into_owned();
+        let start = self.start();
+        Ok(match settings.mode {
+            StartMode::Fork => {
+                std::iter::once(&toolchain).chain(&start.arguments).chain(&start.preload).cloned().collect()
             }
-            Start::Spawn { .. } => vec![runtime_dir.join("soulbox-init").to_string_lossy().into_owned()],
+            StartMode::Spawn => {
+                vec![settings.runtime_dir.join("soulbox-init").to_string_lossy().into_owned()]
+            }
         })
     }
 }

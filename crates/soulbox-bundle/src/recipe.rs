@@ -44,36 +44,44 @@ fn heap_percent() -> u8 {
 
 /// How programs come to run.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Start {
-    /// By forking an interpreter that has loaded the shim.
-    Fork {
-        /// Candidates on the host; the first that exists is taken.
-        interpreters: Vec<PathBuf>,
-        /// Its arguments, before the preloads.
-        arguments: Vec<String>,
-        /// What to do where none of the interpreters exists.
-        install_hint: String,
-        /// What the zygote imports before it forks.
-        #[serde(default)]
-        preload: Vec<String>,
-    },
-    /// By executing a command in a fork of the init. Its words may have the places of [`crate::Places`].
-    Spawn {
-        /// Candidates on the host; the first that exists is `{toolchain}`.
-        toolchains: Vec<PathBuf>,
-        /// What to do where none of them exists.
-        install_hint: String,
-        /// Makes `{prepared}` once for each version of the toolchain: executed on the host by an unprivileged
-        /// user in a new directory, which sandboxes then see read-only.
-        #[serde(default)]
-        prepare: Vec<String>,
-        /// Makes `{output}`, an executable, from the program's files, in a sandbox of its own.
-        #[serde(default)]
-        compile: Vec<String>,
-        /// What is executed, before the program's own arguments. Of a language that is compiled, `{output}`.
-        run: Vec<String>,
-    },
+#[serde(deny_unknown_fields)]
+pub(crate) struct Start {
+    /// What is wanted. A language that is forked and has `run` as well is spawned where it cannot be forked.
+    pub(crate) mode: StartMode,
+    /// Candidates on the host for the interpreter or compiler; the first that exists is `{toolchain}`.
+    pub(crate) toolchains: Vec<PathBuf>,
+    /// What to do where none of them exists.
+    pub(crate) install_hint: String,
+    /// Of *fork mode*: the zygote's arguments, before the preloads.
+    #[serde(default)]
+    pub(crate) arguments: Vec<String>,
+    /// Of *fork mode*: what the zygote loads before it forks.
+    #[serde(default)]
+    pub(crate) preload: Vec<String>,
+    /// Of *fork mode*: how a version begins that can be forked. Absent, all can.
+    pub(crate) fork_version: Option<String>,
+    /// Makes `{prepared}` once for each version of the toolchain: executed on the host by an unprivileged user
+    /// in a new directory, which sandboxes then see read-only.
+    #[serde(default)]
+    pub(crate) prepare: Vec<String>,
+    /// Of *spawn mode*: makes `{output}`, an executable, from the program's files, in a sandbox of its own. Its
+    /// words may have the places of [`crate::Places`].
+    #[serde(default)]
+    pub(crate) compile: Vec<String>,
+    /// Of *spawn mode*: what is executed, before the program's own arguments. Of a language that is compiled,
+    /// `{output}`.
+    #[serde(default)]
+    pub(crate) run: Vec<String>,
+}
+
+/// How programs come to run.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum StartMode {
+    /// By forking a warm interpreter that has loaded the shim.
+    Fork,
+    /// By executing a command in a fork of the init.
+    Spawn,
 }
 
 /// Where the root file system comes from.

@@ -18,8 +18,7 @@ use crate::recipe::Rootfs;
 const SYSTEM_DIRECTORIES: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /// Directories that are mounted over or empty.
-const EMPTY_DIRECTORIES: [&str; 8] =
-    ["proc", "sys", "dev", "tmp", "run", "workspace", ".soulbox", ".soulbox-prepared"];
+const EMPTY_DIRECTORIES: [&str; 7] = ["proc", "sys", "dev", "tmp", "run", "workspace", ".soulbox"];
 
 /// Accounts and names that are the container's own.
 const GENERATED: [(&str, &str); 5] = [

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use soulbox_bundle::{Bundle, IdRange};
+use soulbox_bundle::{Bundle, IdRange, StartMode};
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, SeccompError, error_chain};
 
 use crate::admission::{Admission, Bounds, QueuePlace};
@@ -233,9 +233,9 @@ impl Engine {
                     example: bundle.example().to_owned(),
                     bundle: bundle.name().to_owned(),
                     version: keeper.version().map(str::to_owned),
-                    start_mode: match bundle.start_mode() {
-                        soulbox_bundle::StartMode::Fork => "fork",
-                        soulbox_bundle::StartMode::Spawn => "spawn",
+                    start_mode: match keeper.start_mode() {
+                        StartMode::Fork => "fork",
+                        StartMode::Spawn => "spawn",
                     },
                     ready: keeper.is_up(),
                     unavailable: keeper.unavailable().map(|reason| reason.to_string()),

@@ -57,6 +57,14 @@ impl Job {
     ) -> Result<Done, String> {
         let limits = ticket.subject().limits;
         let keeper = Arc::clone(&self.keeper);
+        // First of all: how programs come to run is certain when there is a zygote.
+        let found = match keeper.ready_zygote() {
+            Some(_) => StartKind::Zygote,
+            None => match start_zygote(&keeper, ticket).await? {
+                Some((_, kind)) => kind,
+                None => return Ok(Done::Cancelled),
+            },
+        };
         let entrypoint = format!("{WORKSPACE}/{}", self.layout.entrypoint.as_str());
         let stem = self.layout.entrypoint.as_str().rsplit('/').next().unwrap_or_default();
         let stem = stem.split_once('.').map_or(stem, |(stem, _)| stem).to_owned();
@@ -64,9 +72,9 @@ impl Job {
         let output = format!("{WORKSPACE}/{OUTPUT}");
         let compile = keeper.bundle().compile_command(&places(&output, compile_limits.memory_bytes));
         let Some(compile) = compile.map_err(sentence)? else {
-            let command = keeper.bundle().run_command(&places("", limits.memory_bytes)).map_err(sentence)?;
+            let command = keeper.run_command(&places("", limits.memory_bytes)).map_err(sentence)?;
             let workload = self.into_workload(command, limits.memory_bytes)?;
-            let ran = in_sandbox(&keeper, ticket, "", &workload, &limits).await?;
+            let ran = in_sandbox(&keeper, ticket, found, "", &workload, &limits).await?;
             return Ok(match ran {
                 None => Done::Cancelled,
                 Some((report, kind)) => Done::Ran { report: Box::new(report), kind, compilation: None },
@@ -77,10 +85,10 @@ impl Job {
             Err(not_built) => return Ok(not_built),
         };
         // What the program sees as its own name; there is no such file.
-        let command = keeper.bundle().run_command(&places(&stem, limits.memory_bytes)).map_err(sentence)?;
+        let command = keeper.run_command(&places(&stem, limits.memory_bytes)).map_err(sentence)?;
         let mut workload = self.into_workload(command, limits.memory_bytes)?;
         workload.executable = Some(built.executable);
-        Ok(match in_sandbox(&keeper, ticket, "", &workload, &limits).await? {
+        Ok(match in_sandbox(&keeper, ticket, found, "", &workload, &limits).await? {
             None => Done::Cancelled,
             Some((report, kind)) => {
                 Done::Ran { report: Box::new(report), kind, compilation: Some(built.compilation) }
@@ -117,7 +125,7 @@ impl Job {
             makes_executable: Some(PathBuf::from(OUTPUT)),
             ..Workload::default()
         };
-        let ran = in_sandbox(&self.keeper, ticket, "-compile", &workload, limits).await?;
+        let ran = in_sandbox(&self.keeper, ticket, StartKind::Zygote, "-compile", &workload, limits).await?;
         let Some((mut report, _)) = ran else { return Ok(Err(Done::Cancelled)) };
         let made = report.made.take();
         let (status, detail) = judge(&report, limits);
@@ -172,18 +180,23 @@ fn c_strings(texts: Vec<String>) -> Result<Vec<CString>, String> {
 }
 
 /// Runs a workload on a zygote, on another one when the first is lost before the program has started. `None`
-/// when the execution was cancelled before that. The error is a sentence for the client.
+/// when the execution was cancelled before that. `found` is what the execution found when it came. The error is
+/// a sentence for the client.
 async fn in_sandbox(
     keeper: &Arc<Keeper>,
     ticket: &Ticket,
+    found: StartKind,
     step: &str,
     workload: &Workload,
     limits: &Limits,
 ) -> Result<Option<(RunReport, StartKind)>, String> {
-    let mut kind = StartKind::Zygote;
+    let mut kind = found;
     for attempt in 1..=SPAWN_ATTEMPTS {
         let (zygote, sandbox) = if let Some(parked) = keeper.parking().take() {
-            kind = StartKind::Parked;
+            // A zygote that had to be made was waited for, whatever came after.
+            if kind != StartKind::Cold {
+                kind = StartKind::Parked;
+            }
             parked
         } else {
             let (zygote, this_kind) = match keeper.ready_zygote() {
@@ -193,7 +206,6 @@ async fn in_sandbox(
                     None => return Ok(None),
                 },
             };
-            // A zygote that had to be made was waited for, whatever came after.
             if kind != StartKind::Cold {
                 kind = this_kind;
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use soulbox_bundle::{Bundle, ContainerSettings, IdRange, MaterializeError, Unavailable};
+use soulbox_bundle::{Bundle, ContainerSettings, IdRange, MaterializeError, Places, StartMode, Unavailable};
 use soulbox_sandbox::{
     Filters, INIT, Instance, RUNTIME_DIR, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec, error_chain,
 };
@@ -58,6 +58,8 @@ pub(crate) struct Keeper {
     /// When and why the last start failed; taken while `current` is held.
     last_failure: std::sync::Mutex<Option<(Instant, String)>>,
     up: AtomicBool,
+    /// Whether the interpreter could not be made a zygote, so that programs are spawned instead.
+    fork_failed: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -81,6 +83,7 @@ impl Keeper {
             current: Mutex::default(),
             last_failure: std::sync::Mutex::default(),
             up: AtomicBool::new(false),
+            fork_failed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         })
     }
@@ -92,6 +95,20 @@ impl Keeper {
     /// The interpreter's version, as it says it.
     pub(crate) fn version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// How programs come to run: as the bundle wants it, where that has not failed.
+    pub(crate) fn start_mode(&self) -> StartMode {
+        if self.fork_failed.load(Ordering::Acquire) {
+            StartMode::Spawn
+        } else {
+            self.bundle.start_mode(self.version())
+        }
+    }
+
+    /// The arguments of a program before its own.
+    pub(crate) fn run_command(&self, places: &Places<'_>) -> Result<Vec<String>, Unavailable> {
+        self.bundle.run_command(self.start_mode(), places)
     }
 
     /// Why the bundle cannot be started here, when it cannot.
@@ -155,12 +172,14 @@ impl Keeper {
         let directory = self.directory_of(&id);
         let (bundle, target) = (Arc::clone(&self.bundle), directory.clone());
         let (cgroup, ids) = (self.instance.zygote_cgroup(&id), self.ids);
+        let mode = self.start_mode();
         let (state_dir, memory_bytes) = (self.state_dir.clone(), self.default_limits.memory_bytes);
         let version = self.version.clone().unwrap_or_default();
         let laid_out = tokio::task::spawn_blocking(move || {
             let prepared = prepare(&bundle, &version, &state_dir, ids)?;
             let settings = ContainerSettings {
                 cgroup: &cgroup,
+                mode,
                 ids,
                 shim: SHIM,
                 init: INIT,
@@ -180,6 +199,16 @@ impl Keeper {
             }
             Err(error) => {
                 remove_directory(&directory).await;
+                if mode == StartMode::Fork && self.bundle.can_spawn() && !error.is_of_host() {
+                    let error = error_chain(&error);
+                    tracing::warn!(
+                        bundle = self.bundle.name(),
+                        error,
+                        "cannot be forked here: programs are spawned"
+                    );
+                    self.fork_failed.store(true, Ordering::Release);
+                    return Box::pin(self.start()).await;
+                }
                 Err(error.into())
             }
         }

@@ -74,6 +74,13 @@ pub enum ZygoteError {
     Io(#[from] io::Error),
 }
 
+impl ZygoteError {
+    /// Whether the host, rather than the interpreter, stood in the way.
+    pub fn is_of_host(&self) -> bool {
+        matches!(self, ZygoteError::Container(_) | ZygoteError::Io(_))
+    }
+}
+
 /// A sandbox that did not come to be. No untrusted code has run.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
