@@ -68,7 +68,7 @@ public final class Launcher {
     static final String WORKSPACE = "/workspace/";
 
     /** How often each program of the corpus is compiled and run. */
-    private static final int ROUNDS = Integer.getInteger("soulbox.rounds", 60);
+    private static final int ROUNDS = Integer.getInteger("soulbox.rounds", 80);
 
     private Launcher() {}
 
@@ -81,10 +81,11 @@ public final class Launcher {
     public static void main(String[] corpus) throws Throwable {
         System.load(SHIM);
         Internals internals = new Internals();
+        Heap heap = new Heap(internals);
         Compiler compiler = new Compiler();
         warmUp(compiler, internals, corpus);
         List<byte[]> variables = new ArrayList<>();
-        String[] arguments = waitForProgram(internals, variables);
+        String[] arguments = waitForProgram(internals, heap, variables);
         internals.setEnvironment(variables);
         internals.reseed();
         run(compiler, internals, arguments);
@@ -123,10 +124,11 @@ public final class Launcher {
         Thread.sleep(300);
     }
 
-    private static String[] waitForProgram(Internals internals, List<byte[]> variables) {
+    private static String[] waitForProgram(Internals internals, Heap heap, List<byte[]> variables) {
         Unsafe memory = internals.unsafe;
         long program = memory.allocateMemory(32);
         serve(program);
+        heap.limit(memory.getLong(program + 24));
         long strings = memory.getAddress(program);
         int length = (int) memory.getLong(program + 8);
         String[] arguments = new String[(int) memory.getLong(program + 16)];
@@ -427,10 +429,81 @@ final class Loader extends ClassLoader {
     }
 }
 
+/**
+ * The limit of the heap, set in each fork to a part of the sandbox's memory. A JVM takes its limit once, when
+ * it starts: the zygote's is the largest. But the old generation grows in a reserved range of addresses, whose
+ * end can be moved. HotSpot tells where that is written down, for the debuggers of its serviceability agent.
+ */
+final class Heap {
+    /** What the collector's generations may have of the memory; the rest is for stacks, code, and classes. */
+    private static final long EIGHTHS = 5;
+    private static final long ALIGNMENT = 1 << 16;
+
+    private final Unsafe memory;
+    private final MethodHandle findSymbol;
+    private final long young;
+    private final long start;
+    private final long committedEnd;
+    private final long reservedEnd;
+
+    Heap(Internals internals) throws Throwable {
+        memory = internals.unsafe;
+        findSymbol = internals.trusted.findStatic(ClassLoader.class, "findNative",
+            MethodType.methodType(long.class, ClassLoader.class, String.class));
+        long heap = memory.getLong(field("Universe", "_collectedHeap", "Address"));
+        young = 8 * memory.getLong(memory.getLong(heap + offset("GenCollectedHeap", "_young_gen"))
+            + offset("Generation", "_reserved") + offset("MemRegion", "_word_size"));
+        long old = memory.getLong(heap + offset("GenCollectedHeap", "_old_gen")) + offset("Generation", "_virtual_space");
+        start = memory.getLong(old + offset("VirtualSpace", "_low_boundary"));
+        committedEnd = old + offset("VirtualSpace", "_high");
+        reservedEnd = old + offset("VirtualSpace", "_high_boundary");
+    }
+
+    /** Limits the heap for a sandbox with so much memory. What the heap has already is not taken from it. */
+    void limit(long bytes) {
+        long end = start + Math.max(bytes / 8 * EIGHTHS - young, 0) / ALIGNMENT * ALIGNMENT;
+        end = Math.max(end, memory.getLong(committedEnd));
+        if (end < memory.getLong(reservedEnd)) {
+            memory.putLong(reservedEnd, end);
+        }
+    }
+
+    private long offset(String type, String name) throws Throwable {
+        return memory.getLong(field(type, name, "Offset"));
+    }
+
+    /** Where HotSpot's table of its own fields has something of a field. */
+    private long field(String type, String name, String what) throws Throwable {
+        long typeAt = number("EntryTypeNameOffset");
+        long nameAt = number("EntryFieldNameOffset");
+        long at = number("EntryArrayStride");
+        for (long entry = number("s"); memory.getLong(entry + typeAt) != 0; entry += at) {
+            if (isText(memory.getLong(entry + typeAt), type) && isText(memory.getLong(entry + nameAt), name)) {
+                long value = entry + number("Entry" + what + "Offset");
+                return what.equals("Address") ? memory.getLong(value) : value;
+            }
+        }
+        throw new NoSuchFieldException(type + "::" + name);
+    }
+
+    private long number(String name) throws Throwable {
+        return memory.getLong((long) findSymbol.invokeExact((ClassLoader) null, "gHotSpotVMStruct" + name));
+    }
+
+    private boolean isText(long address, String text) {
+        for (int at = 0; at < text.length(); at++) {
+            if (memory.getByte(address + at) != text.charAt(at)) {
+                return false;
+            }
+        }
+        return memory.getByte(address + text.length()) == 0;
+    }
+}
+
 /** What no public interface of the JDK reaches, and a fork must change or know. */
 final class Internals {
     final Unsafe unsafe;
-    private final MethodHandles.Lookup trusted;
+    final MethodHandles.Lookup trusted;
     private final Map<Object, Object> environment;
     private final MethodHandle variable;
     private final MethodHandle value;
