@@ -13,8 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::{
-    Execution, Process, Running, Server, Setup, cgroups_of, eventually, mounts_of, open_files_of,
-    processes_below, public_directory, zygotes_of,
+    Execution, Process, Running, Server, Setup, cgroups_of, eventually, holdings, processes_below,
+    public_directory, zygotes_of,
 };
 
 #[test]
@@ -209,21 +209,6 @@ fn more_may_run_at_once_than_the_soft_limit_of_descriptors_allows() {
     }
 }
 
-/// What a server holds of the host.
-#[derive(Debug)]
-struct Holdings {
-    open_files: usize,
-    of_runs: (usize, Vec<PathBuf>, Vec<Process>),
-}
-
-fn holdings(server: &Server) -> Holdings {
-    let pid = server.pid().as_raw();
-    let mut processes: Vec<_> = server.cgroups().iter().flat_map(|cgroup| processes_below(cgroup)).collect();
-    processes.sort();
-    processes.dedup();
-    Holdings { open_files: open_files_of(pid), of_runs: (mounts_of(pid), server.leaves(), processes) }
-}
-
 #[test]
 fn three_hundred_runs_of_all_kinds_leave_nothing() {
     const KINDS: [&str; 10] = [
@@ -251,7 +236,7 @@ fn three_hundred_runs_of_all_kinds_leave_nothing() {
     (0..10).for_each(run);
     // Connections that have just ended may hold descriptors for a moment.
     let before =
-        eventually("the server is idle", || Some(holdings(&server)).filter(|held| held.of_runs.1.is_empty()));
+        eventually("the server is idle", || Some(holdings(&server)).filter(|held| held.leaves.is_empty()));
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -270,7 +255,7 @@ fn three_hundred_runs_of_all_kinds_leave_nothing() {
         // A connection that was about to be closed may have counted before; and network namespaces are kept for
         // as many runs as there were at once.
         let most = before.open_files + CLIENTS;
-        (after.of_runs == before.of_runs && after.open_files <= most).then_some(())
+        (after.without_files() == before.without_files() && after.open_files <= most).then_some(())
     });
     assert!(no_more.is_some(), "before: {before:#?}\nafter: {after:#?}");
 }

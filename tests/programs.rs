@@ -1,8 +1,9 @@
 //! Complete programs, each with what it must print: `tests/programs/LANGUAGE/NAME`.
 //!
-//! A program is a folder with its first file, which is called as the language has it, and `expected_stdout`. It may also have `stdin`, `args` (one a line),
-//! `files` (a tree laid beside the program), `expected_exit_code`, and `expected_stderr_contains` (lines that
-//! standard error must have; without it, standard error must be empty).
+//! A program is a folder with its first file, which is called as the language has it (`main.py`, `main.c`),
+//! and `expected_stdout`. It may also have `stdin`, `args` (one a line), `files` (a tree laid beside the
+//! program), `expected_exit_code` or, where a signal ends it, `expected_signal`, and
+//! `expected_stderr_contains` (lines that standard error must have; without it, standard error must be empty).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
@@ -15,25 +16,51 @@ use std::sync::Mutex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use support::{Execution, Server, Setup, shared, test_file};
+use support::{Execution, Server, shared_by_all_languages, test_file};
 
 /// A suite that has lost its programs must not pass.
-const FEWEST: usize = 10;
+const FEWEST: usize = 8;
 
 const MEMORY_BYTES: u64 = 512 << 20;
 
-#[test]
-fn every_python_program_prints_what_it_must() {
-    all_print_what_they_must(&shared(), "python", "main.py");
+macro_rules! languages {
+    ($($test:ident: $language:literal),* $(,)?) => {
+        const TESTED: &[&str] = &[$($language),*];
+        $(
+            #[test]
+            fn $test() {
+                all_print_what_they_must($language);
+            }
+        )*
+    };
+}
+
+languages! {
+    every_bash_program_prints_what_it_must: "bash",
+    every_c_program_prints_what_it_must: "c",
+    every_go_program_prints_what_it_must: "go",
+    every_java_program_prints_what_it_must: "java",
+    every_perl_program_prints_what_it_must: "perl",
+    every_python_program_prints_what_it_must: "python",
 }
 
 #[test]
-fn every_java_program_prints_what_it_must() {
-    let server = Setup::new().config("languages = [\"java\"]\n").start();
-    all_print_what_they_must(&server, "java", "Main.java");
+fn every_language_has_programs() {
+    for language in languages(&shared_by_all_languages()) {
+        let name = language["name"].as_str().unwrap();
+        assert!(TESTED.contains(&name), "there is no test of {name} programs");
+    }
 }
 
-fn all_print_what_they_must(server: &Server, language: &str, file_name: &str) {
+fn languages(server: &Server) -> Vec<Value> {
+    server.get("/v1/languages").json()["languages"].as_array().unwrap().clone()
+}
+
+fn all_print_what_they_must(language: &str) {
+    let server = shared_by_all_languages();
+    let known = languages(&server).into_iter().find(|known| known["name"] == language).unwrap();
+    assert!(known["unavailable_reason"].is_null(), "{language} must be installed: {known}");
+    let file_name = known["file_name"].as_str().unwrap();
     let programs = programs(language);
     assert!(programs.len() >= FEWEST, "there are only {} programs", programs.len());
     let (left, wrong) = (Mutex::new(programs), Mutex::new(Vec::new()));
@@ -41,7 +68,7 @@ fn all_print_what_they_must(server: &Server, language: &str, file_name: &str) {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(program) = { left.lock().unwrap().pop() } {
-                    if let Err(reason) = check(server, language, file_name, &program) {
+                    if let Err(reason) = check(&server, language, file_name, &program) {
                         wrong.lock().unwrap().push(format!("{}: {reason}", program.display()));
                     }
                 }
@@ -73,6 +100,10 @@ fn check(server: &Server, language: &str, file_name: &str, program: &Path) -> Re
                 expect(execution.stderr().contains(line), &format!("standard error must have {line:?}"))?;
             }
         }
+    }
+    if let Some(signal) = read("expected_signal") {
+        let signal = Some(signal.trim().parse().unwrap());
+        return expect(execution.signal() == signal, &format!("a signal must end it: {signal:?}"));
     }
     let code = read("expected_exit_code").map_or(0, |code| code.trim().parse().unwrap());
     expect(execution.exit_code() == Some(code), &format!("exit code must be {code}"))

@@ -9,15 +9,31 @@ cd "${entrypoint%/*}"
 read -r tools <"$prepared/tools"
 export CGO_ENABLED=0
 
+# The nearest folder, from this one upwards, that has a file of this name; nothing when there is none.
+folder_with() {
+    folder=$PWD
+    while [ -n "$folder" ]; do
+        if [ -e "$folder/$1" ]; then
+            printf '%s\n' "$folder"
+            return
+        fi
+        folder=${folder%/*}
+    done
+}
+module=$(folder_with go.mod)
+work=$(folder_with go.work)
+
+imports_c() {
+    grep -qE '^[[:space:]]*(import[[:space:]]+)?"C"[[:space:]]*(//.*)?$' ./*.go
+}
+
 needs_go_command() {
-    for file in go.mod go.work *_test.go *_linux.go *_amd64.go *_windows.go *_darwin.go; do
+    [ -z "$module$work" ] || return 0
+    # An underscore may begin the name of a system, a processor, or `test`.
+    for file in *_*.go */*.go; do
         [ ! -e "$file" ] || return 0
     done
-    for file in */*.go; do
-        [ ! -e "$file" ] || return 0
-    done
-    # A constraint, an embedded file, or an import of C.
-    grep -qE '^(//go:(build|embed)|// \+build|[[:space:]]*(import[[:space:]]+)?"C")' ./*.go
+    grep -qE '^(//go:(build|embed)|// \+build)' ./*.go || imports_c
 }
 
 if needs_go_command; then
@@ -25,18 +41,23 @@ if needs_go_command; then
     # The cache is written to, so it is a tree of links to the one that is shared.
     mkdir /tmp/cache
     [ ! -d "$prepared/cache" ] || cp -rs "$prepared/cache/." /tmp/cache
-    export GOCACHE=/tmp/cache GOENV=off GOTOOLCHAIN=local GOPROXY=off GOPATH=/tmp/path GOFLAGS=-mod=mod
-    # Without a module the files of the folder are the program, as for `go run *.go`.
-    package=.
-    if [ ! -e go.mod ]; then
-        GO111MODULE=off
-        export GO111MODULE
+    export GOCACHE=/tmp/cache GOENV=off GOTOOLCHAIN=local GOPROXY=off GOPATH=/tmp/path
+    if [ -z "$module$work" ]; then
+        # Without a module the files of the folder are the program, as for `go run *.go`.
+        export GO111MODULE=off
+    elif [ -z "$work" ] && [ ! -d "$module/vendor" ]; then
+        # A go.mod that was written by hand may lack what the go command would add to it.
+        export GOFLAGS=-mod=mod
     fi
-    exec "$go" build -trimpath -ldflags='-s -w' -o "$output" "$package"
+    # With -trimpath it would not find the standard library in the cache, and compile all of it again.
+    "$go" build -ldflags='-s -w' -o "$output" . && exit
+    code=$?
+    ! imports_c || echo 'note: import "C" needs cgo, which is not available: only Go is compiled here' >&2
+    exit "$code"
 fi
 
-# The collector would only cost time in processes that are this short, unless they grow large.
-export GOGC=off GOMEMLIMIT=384MiB
+# The collector would only cost time in processes that are this short, unless they grow near GOMEMLIMIT.
+export GOGC=off
 "$tools/compile" -o /tmp/main.a -p main -complete -trimpath "$PWD=>." -importcfg "$prepared/importcfg" \
     -pack ./*.go
 exec "$tools/link" -o "$output" -importcfg "$prepared/importcfg" -s -w -buildmode=exe /tmp/main.a

@@ -430,13 +430,11 @@ final class Loader extends ClassLoader {
 }
 
 /**
- * The limit of the heap, set in each fork to a part of the sandbox's memory. A JVM takes its limit once, when
+ * The limit of the heap, set in each fork as its sandbox has it. A JVM takes its limit once, when
  * it starts: the zygote's is the largest. But the old generation grows in a reserved range of addresses, whose
  * end can be moved. HotSpot tells where that is written down, for the debuggers of its serviceability agent.
  */
 final class Heap {
-    /** What the collector's generations may have of the memory; the rest is for stacks, code, and classes. */
-    private static final long EIGHTHS = 5;
     private static final long ALIGNMENT = 1 << 16;
 
     private final Unsafe memory;
@@ -459,9 +457,9 @@ final class Heap {
         reservedEnd = old + offset("VirtualSpace", "_high_boundary");
     }
 
-    /** Limits the heap for a sandbox with so much memory. What the heap has already is not taken from it. */
+    /** Limits the heap to so many bytes. What it has already is not taken from it. */
     void limit(long bytes) {
-        long end = start + Math.max(bytes / 8 * EIGHTHS - young, 0) / ALIGNMENT * ALIGNMENT;
+        long end = start + Math.max(bytes - young, 0) / ALIGNMENT * ALIGNMENT;
         end = Math.max(end, memory.getLong(committedEnd));
         if (end < memory.getLong(reservedEnd)) {
             memory.putLong(reservedEnd, end);

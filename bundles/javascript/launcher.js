@@ -5,6 +5,7 @@
 // last of all: there it serves forks, and in each of them hands Node's own `runMain` the program of a user. So
 // a program runs on the stack, in the state and to the end that it has in any Node.
 
+const { Console } = require('node:console');
 const { Module } = require('node:module');
 const path = require('node:path');
 const v8 = require('node:v8');
@@ -12,6 +13,8 @@ const vm = require('node:vm');
 const { isMainThread } = require('node:worker_threads');
 
 const SHIM = '/.soulbox/libsoulbox.so';
+
+const WARM_UP = path.join(__dirname, 'warm-up.js');
 
 /** Bytes before the strings of a program, as the shim returns it. */
 const HEADER = 8;
@@ -24,16 +27,36 @@ function warmUp(modules) {
   // Its first use takes numbers that all forks would share.
   const { random } = Math;
   Math.random = () => 0.5;
+  // Bytecode stays when garbage is collected, and all functions remember from their first call on what types
+  // they see.
+  v8.setFlagsFromString('--no-flush-bytecode');
+  v8.setFlagsFromString('--no-lazy-feedback-allocation');
   for (const name of modules) require(`node:${name}`);
   new Headers();
+  openStreams();
   for (let round = 0; round < 3; round++) {
-    for (const name of ['warm-up.js', 'warm-up.mjs']) {
-      const file = path.join(__dirname, name);
-      require(file);
-      delete require.cache[file];
-    }
+    require(WARM_UP);
+    delete require.cache[WARM_UP];
+    import(`data:text/javascript,import 'node:fs'; export default ${round}; await null`);
+    // What it left to be done would be done by the first fork's program.
+    process._tickCallback();
   }
+  v8.setFlagsFromString('--lazy-feedback-allocation');
   Math.random = random;
+}
+
+/**
+ * Writes to the streams that programs write to, so that they are made. Their descriptors are others in each
+ * fork, and block, as Node promises for pipes: what was written is not lost by an early `process.exit`.
+ */
+function openStreams() {
+  // The global console takes its streams when it is first used, which is the program's business.
+  const console = new Console(process.stdout, process.stderr);
+  for (let round = 0; round < 3; round++) {
+    console.log('text', round, [round], { round });
+    console.error(`text ${round}`);
+    process._tickCallback();
+  }
 }
 
 /** Collects all garbage, so that no fork collects it again in memory of its own. */
@@ -42,18 +65,18 @@ function collectGarbage() {
   const collect = vm.runInNewContext('gc');
   v8.setFlagsFromString('--no-expose-gc');
   for (let round = 0; round < 3; round++) collect();
+  // Free memory is swept when it is needed, which would be in every fork; but a walk over all objects needs it.
+  v8.queryObjects?.(class {}, { format: 'count' });
 }
 
 /** Serves forks until there is a program to run, and makes this process the one that runs it. */
 function serve(shim) {
-  collectGarbage();
   const program = shim.serve();
   const count = program.readUInt32LE(0);
   const strings = program.toString('utf8', HEADER).split('\0');
   const [entrypoint, ...values] = strings.slice(0, count);
   process.argv = [process.execPath, entrypoint, ...values];
   setEnvironment(strings.slice(count, -1));
-  Object.defineProperty(process, 'pid', { ...Object.getOwnPropertyDescriptor(process, 'pid'), value: 2 });
   const start = process.uptime();
   const { uptime } = process;
   process.uptime = () => uptime() - start;
@@ -61,6 +84,11 @@ function serve(shim) {
   process.chdir('.');
   seedRandom(program.readUInt32LE(4) >>> 1);
   return entrypoint;
+}
+
+/** Changes the value of a property that cannot be assigned to. */
+function redefine(object, name, value) {
+  Object.defineProperty(object, name, { ...Object.getOwnPropertyDescriptor(object, name), value });
 }
 
 /** Makes the environment of the process what the job says, and nothing else. */
@@ -114,18 +142,28 @@ function isOutermost(callee) {
 function main() {
   // Not the program's: neither the flags nor the modules.
   process.execArgv = [];
-  delete process._preload_modules;
+  redefine(process, '_preload_modules', []);
   delete require.cache[__filename];
   // Every worker runs it as well.
   if (!isMainThread) return;
-  warmUp(process.argv.slice(2));
+  process.title = 'node';
+  // That of the main process of every sandbox; Node asks once, when it starts.
+  redefine(process, 'pid', 2);
+  // Node has something to say of what is experimental in what it is warmed up with.
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
   const shim = { exports: {} };
   process.dlopen(shim, SHIM);
+  shim.exports.holdStreams();
+  warmUp(process.argv.slice(2));
+  shim.exports.releaseStreams();
   leaveEarly(shim.exports);
   const { runMain } = Module;
   Object.defineProperty(Module, 'runMain', {
     configurable: true,
     get() {
+      collectGarbage();
+      process.emitWarning = emitWarning;
       const entrypoint = serve(shim.exports);
       Object.defineProperty(Module, 'runMain', { value: runMain, configurable: true, writable: true, enumerable: true });
       // Bound, so that no frame of ours lies beneath the program's.

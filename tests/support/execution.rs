@@ -89,6 +89,13 @@ impl Execution {
         self.0["signal"].as_i64()
     }
 
+    /// What is told of the compile step, which there must be.
+    #[track_caller]
+    pub(crate) fn compile(&self) -> &Value {
+        assert!(self.0["compile"].is_object(), "nothing was compiled: {:#}", self.0);
+        &self.0["compile"]
+    }
+
     pub(crate) fn usage(&self, field: &str) -> f64 {
         self.0["usage"][field].as_f64().unwrap()
     }
@@ -147,7 +154,11 @@ fn try_contract(document: &Value) -> Result<(), String> {
         _ => ensure(says_something, "detail says why")?,
     }
     ensure(document["denied_syscalls"].is_array(), "denied_syscalls must be a list")?;
-    ensure(document["compile"].is_null(), "nothing is compiled")?;
+    let compile = &document["compile"];
+    ensure(fields.contains_key("compile"), "compile is always told")?;
+    if !compile.is_null() {
+        try_compile_contract(compile, status)?;
+    }
     let start_kind = &document["start_kind"];
     let known = start_kind.as_str().is_some_and(|kind| ["parked", "zygote", "cold"].contains(&kind));
     ensure(known || start_kind.is_null(), "start_kind must be one of the contract")?;
@@ -159,7 +170,11 @@ fn try_contract(document: &Value) -> Result<(), String> {
     for field in ["queued_ms", "start_ms", "run_ms", "total_ms"] {
         ensure(measured(&document["timing"][field], is_amount), &format!("timing.{field}"))?;
     }
-    ensure(document["timing"]["compile_ms"].is_null(), "timing.compile_ms")?;
+    let compile_ms = &document["timing"]["compile_ms"];
+    ensure(
+        if compile.is_null() { compile_ms.is_null() } else { is_amount(compile_ms) },
+        "timing.compile_ms",
+    )?;
     ensure(measured(&document["usage"]["cpu_time_ms"], is_amount), "usage.cpu_time_ms")?;
     for field in ["memory_peak_bytes", "pids_peak", "disk_written_bytes"] {
         ensure(measured(&document["usage"][field], Value::is_u64), &format!("usage.{field}"))?;
@@ -172,6 +187,19 @@ fn try_contract(document: &Value) -> Result<(), String> {
     }
     ensure(document["files"].is_array(), "files must be a list")?;
     ensure(is_rfc_3339(string(document, "created_at")?), "created_at must be a time of RFC 3339")
+}
+
+/// What is told of the compile step, and how it agrees with the execution's status.
+fn try_compile_contract(compile: &Value, status: &str) -> Result<(), String> {
+    for stream in ["stdout", "stderr"] {
+        string(compile, stream)?;
+        ensure(compile[format!("{stream}_truncated")].is_boolean(), "truncated must be a boolean")?;
+    }
+    let (exit_code, signal) = (&compile["exit_code"], &compile["signal"]);
+    ensure(exit_code.is_u64() != signal.is_u64(), "a compiler either exits or is ended by a signal")?;
+    ensure(compile["cached"].is_boolean(), "compile.cached must be a boolean")?;
+    ensure(is_amount(&compile["usage"]["cpu_time_ms"]), "compile.usage")?;
+    ensure(status == "compile_failed" || *exit_code == 0, "only what was compiled is run")
 }
 
 fn is_amount(value: &Value) -> bool {

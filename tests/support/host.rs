@@ -110,6 +110,31 @@ pub(crate) fn resident_bytes(pid: i32) -> (u64, u64) {
     (kib("VmRSS:") * 1024, kib("VmHWM:") * 1024)
 }
 
+/// What a server holds of the host.
+#[derive(Debug)]
+pub(crate) struct Holdings {
+    pub(crate) open_files: usize,
+    pub(crate) mounts: usize,
+    pub(crate) leaves: Vec<PathBuf>,
+    pub(crate) processes: Vec<Process>,
+}
+
+impl Holdings {
+    /// All that must be the same after runs as it was before.
+    pub(crate) fn without_files(&self) -> (usize, &[PathBuf], &[Process]) {
+        (self.mounts, &self.leaves, &self.processes)
+    }
+}
+
+/// What a server holds of the host now.
+pub(crate) fn holdings(server: &Server) -> Holdings {
+    let pid = server.pid().as_raw();
+    let mut processes: Vec<_> = server.cgroups().iter().flat_map(|cgroup| processes_below(cgroup)).collect();
+    processes.sort();
+    processes.dedup();
+    Holdings { open_files: open_files_of(pid), mounts: mounts_of(pid), leaves: server.leaves(), processes }
+}
+
 impl Server {
     /// The directories of the instances in its state directory, dead ones included.
     pub(crate) fn instances(&self) -> Vec<PathBuf> {

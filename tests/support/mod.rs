@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 
 pub(crate) use execution::{Execution, check_contract};
 pub(crate) use host::{
-    Process, cgroups_of, mounts_of, open_files_of, processes_below, resident_bytes, zygotes_of,
+    Holdings, Process, cgroups_of, holdings, mounts_of, open_files_of, processes_below, resident_bytes,
+    zygotes_of,
 };
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
 pub(crate) use running::{HOLD, Running};
-pub(crate) use server::{Server, Setup, shared};
+pub(crate) use server::{Server, Setup, shared, shared_by_all_languages};
 use tempfile::TempDir;
 
 /// The program under test.

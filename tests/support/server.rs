@@ -20,6 +20,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     config: String,
+    all_languages: bool,
     env: Vec<(String, String)>,
     state_dir: Option<PathBuf>,
     listen: Option<String>,
@@ -46,6 +47,12 @@ impl Setup {
     /// Lines of the configuration file.
     pub(crate) fn config(mut self, lines: &str) -> Self {
         self.config = lines.to_owned();
+        self
+    }
+
+    /// All languages instead of Python alone.
+    pub(crate) fn all_languages(mut self) -> Self {
+        self.all_languages = true;
         self
     }
 
@@ -86,7 +93,8 @@ impl Setup {
         // Most tests look at one execution at a time, in the language that starts fastest. A test's own settings
         // come after, since tables end what is outside of them.
         let usual = [("drain_grace", "\"1s\""), ("languages", "[\"python\"]"), ("parked", "0")];
-        let usual = usual.iter().filter(|(name, _)| !self.config.contains(name));
+        let left_out = |name: &str| self.config.contains(name) || (name == "languages" && self.all_languages);
+        let usual = usual.iter().filter(|(name, _)| !left_out(name));
         let usual: String = usual.map(|(name, value)| format!("{name} = {value}\n")).collect();
         std::fs::write(&config, format!("{usual}{}", self.config)).unwrap();
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
@@ -149,12 +157,22 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// The server of those tests that do not mind each other. It ends with the last test that uses it.
+/// The Python server of those tests that do not mind each other. It ends with the last test that uses it.
 pub(crate) fn shared() -> Arc<Server> {
     static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    share(&SHARED, Setup::new())
+}
+
+/// The same with all languages.
+pub(crate) fn shared_by_all_languages() -> Arc<Server> {
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+    share(&SHARED, Setup::new().all_languages())
+}
+
+fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
+    let mut shared = place.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(Server::start());
+        let server = Arc::new(setup.start());
         *shared = Arc::downgrade(&server);
         server
     })

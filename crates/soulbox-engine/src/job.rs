@@ -105,7 +105,9 @@ impl Job {
         command: Vec<String>,
     ) -> Result<Result<Built, Done>, String> {
         let started = Instant::now();
-        let environment = self.bundle_environment(limits.memory_bytes);
+        // The program's own variables are not the compiler's, which a PATH or GOFLAGS would lead astray.
+        let environment = self.keeper.bundle().environment(limits.memory_bytes);
+        let environment: Vec<_> = environment.map(|(name, value)| format!("{name}={value}")).collect();
         let key = CacheKey::new(
             self.request.tenant.as_ref(),
             self.keeper.version(),
@@ -165,7 +167,9 @@ impl Job {
         let files =
             files.map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content }).collect();
         let output_files: GlobSet = self.request.output_files.into_glob_set();
-        Ok(Workload { args, env, files, stdin: self.request.stdin, output_files, ..Workload::default() })
+        let heap_bytes = self.keeper.bundle().heap_bytes(memory_bytes);
+        let stdin = self.request.stdin;
+        Ok(Workload { args, env, files, stdin, heap_bytes, output_files, ..Workload::default() })
     }
 }
 

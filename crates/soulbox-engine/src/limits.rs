@@ -252,7 +252,6 @@ impl Limits {
             disk_bytes: self.disk_bytes,
             open_files: OPEN_FILES,
             stack_bytes: STACK_BYTES,
-            memory_bytes: self.memory_bytes,
         }
     }
 }

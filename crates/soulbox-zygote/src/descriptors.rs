@@ -80,8 +80,8 @@ impl Descriptors {
     /// None, as for an interpreter without an event loop.
     pub(crate) const NONE: Self = Descriptors { open: List::EMPTY, watches: List::EMPTY };
 
-    /// What is open now and can be made anew. Sockets and files that are
-    /// open for writing cannot, and so are closed in sandboxes.
+    /// What is open now and can be made anew. Sockets and files that are open for writing cannot, and so are
+    /// closed in sandboxes.
     pub(crate) fn of_process() -> Result<Self> {
         let mut found = Self::NONE;
         sys::each_number_in(c"/proc/self/fd", |fd| if fd < FIRST_OTHER_FD { Ok(()) } else { found.add(fd) })?;

@@ -9,7 +9,7 @@ use core::ptr;
 use crate::descriptors::Descriptors;
 use crate::pid1::Then;
 use crate::serve::{self, Hooks};
-use crate::sys;
+use crate::sys::{self, Errno};
 use crate::threads;
 
 /// The program to run, as the launcher reads it from memory.
@@ -20,8 +20,8 @@ pub(crate) struct JavaProgram {
     strings_len: u64,
     /// How many of the strings are arguments.
     args: u64,
-    /// Limit of the memory of the whole sandbox.
-    memory_bytes: u64,
+    /// How much of the sandbox's memory its heap may have.
+    heap_bytes: u64,
 }
 
 /// `static native void serve(long program)`: serves the daemon, and returns in the main process of a sandbox.
@@ -38,7 +38,7 @@ pub(crate) unsafe extern "C" fn Java_soulbox_Launcher_serve(
 ) {
     let prepared = Descriptors::of_process().and_then(|descriptors| {
         threads::park()?;
-        serve::serve(&Hooks::NONE, &descriptors, Then::Return)
+        serve::serve(&Hooks::NONE, Then::Return(&descriptors))
     });
     let resumed = prepared.and_then(|prepared| threads::resume().map(|()| prepared));
     match resumed {
@@ -47,12 +47,14 @@ pub(crate) unsafe extern "C" fn Java_soulbox_Launcher_serve(
                 strings: prepared.program.strings().as_ptr(),
                 strings_len: prepared.program.strings().len() as u64,
                 args: prepared.program.arg_count() as u64,
-                memory_bytes: prepared.memory_bytes,
+                heap_bytes: prepared.heap_bytes,
             };
             // SAFETY: by this function's contract.
             unsafe { ptr::write(program, description) };
         }
-        Err(errno) => serve::end(errno),
+        // The daemon has closed the socket.
+        Err(Errno(libc::EPIPE)) => sys::exit_group(0),
+        Err(errno) => serve::give_up(errno),
     }
 }
 

@@ -21,8 +21,8 @@ const SCRATCH_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
 /// What the main process of a finished sandbox shall run.
 pub(crate) struct Prepared {
     pub(crate) program: Program<'static>,
-    /// Limit of the memory of the whole sandbox.
-    pub(crate) memory_bytes: u64,
+    /// How large the interpreter's heap may be.
+    pub(crate) heap_bytes: u64,
 }
 
 /// Waits for the job and finishes the sandbox for it. Returns in *fork mode* only; in *spawn mode* the
@@ -32,6 +32,9 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Prepared, SetupError> {
     sys::set_session().of(SetupStep::NewSession)?;
     after_fork();
+    if let Then::Return(descriptors) = spawn.then {
+        descriptors.renew().of(SetupStep::RenewDescriptors)?;
+    }
 
     let Received { job, streams, program_fd, executable } = receive_job(spawn.job_socket)?;
     let (program, file_bytes) = map_program(program_fd, job.program_len)?;
@@ -47,16 +50,15 @@ pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Pr
     // SAFETY: the files have been written, and nothing but `Program::files`, which is not called again,
     // would look at their bytes.
     unsafe { sys::unmap_pages(file_bytes) };
-    spawn.descriptors.renew().of(SetupStep::RenewDescriptors)?;
     sys::set_capabilities(0).of(SetupStep::DropCapabilities)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).of(SetupStep::NoNewPrivileges)?;
     install_filters(&spawn.filters)?;
     let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
     socket::send(spawn.job_socket, running.encode(), &[]).of(SetupStep::CloseDescriptors)?;
     match spawn.then {
-        Then::Return => {
-            spawn.descriptors.close_others().of(SetupStep::CloseDescriptors)?;
-            Ok(Prepared { program, memory_bytes: job.memory_bytes })
+        Then::Return(descriptors) => {
+            descriptors.close_others().of(SetupStep::CloseDescriptors)?;
+            Ok(Prepared { program, heap_bytes: job.heap_bytes })
         }
         Then::Execute => {
             // The job socket stays until execve(2) has succeeded, for the news that it has not.

@@ -5,6 +5,7 @@
 
 use core::arch::asm;
 use core::ffi::{CStr, c_void};
+use core::sync::atomic::{AtomicI32, Ordering};
 use core::{mem, ptr};
 
 use libc::c_int;
@@ -43,7 +44,13 @@ macro_rules! host_function {
 /// As Node-API says of it: `exports` is an object of `env`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
-    for (name, function) in [(c"serve", serve as Callback), (c"exit", exit as Callback)] {
+    let functions = [
+        (c"holdStreams", hold_streams as Callback),
+        (c"releaseStreams", release_streams as Callback),
+        (c"serve", serve as Callback),
+        (c"exit", exit as Callback),
+    ];
+    for (name, function) in functions {
         // SAFETY: by this function's contract.
         unsafe { export(env, exports, name, function) };
     }
@@ -65,21 +72,59 @@ unsafe fn export(env: Env, exports: Value, name: &CStr, function: Callback) {
     set(env, exports, name.as_ptr(), value);
 }
 
+/// The zygote's own standard streams while others are in their places.
+static HELD: [AtomicI32; 3] = [const { AtomicI32::new(-1) }; 3];
+
+/// `holdStreams()`: puts a pipe in the place of the standard streams, since pipes are what programs get, and
+/// Node looks at a descriptor once, when it makes the stream.
+extern "C" fn hold_streams(_: Env, _: Info) -> Value {
+    let held = (0..).zip(&HELD).try_for_each(|(fd, held)| {
+        held.store(sys::dup(fd)?, Ordering::Relaxed);
+        Ok(())
+    });
+    let replaced = held.and_then(|()| sys::pipe(0)).and_then(|(read_end, write_end)| {
+        for (fd, end) in [(0, read_end), (1, write_end), (2, write_end)] {
+            sys::dup_to(end, fd, 0)?;
+        }
+        sys::close(read_end);
+        sys::close(write_end);
+        Ok(())
+    });
+    match replaced {
+        Ok(()) => ptr::null_mut(),
+        Err(errno) => serve::give_up(errno),
+    }
+}
+
+/// `releaseStreams()`: puts the zygote's own standard streams back.
+extern "C" fn release_streams(_: Env, _: Info) -> Value {
+    for (fd, held) in (0..).zip(&HELD) {
+        let held = held.load(Ordering::Relaxed);
+        if let Err(errno) = sys::dup_to(held, fd, 0) {
+            serve::give_up(errno);
+        }
+        sys::close(held);
+    }
+    ptr::null_mut()
+}
+
 /// `serve()`: serves the daemon, and returns in the main process of a sandbox, with its program.
 extern "C" fn serve(env: Env, _: Info) -> Value {
     let prepared = Descriptors::of_process().and_then(|descriptors| {
         threads::park()?;
         sys::inherit_all_memory();
-        serve::serve(&Hooks::NONE, &descriptors, Then::Return)
+        serve::serve(&Hooks::NONE, Then::Return(&descriptors))
     });
     let finished = prepared.and_then(|prepared| {
         threads::resume()?;
-        limit_heap(prepared.memory_bytes);
+        limit_heap(prepared.heap_bytes);
         describe(env, &prepared)
     });
     match finished {
         Ok(value) => value,
-        Err(errno) => serve::end(errno),
+        // The daemon has closed the socket.
+        Err(Errno(libc::EPIPE)) => sys::exit_group(0),
+        Err(errno) => serve::give_up(errno),
     }
 }
 
@@ -128,7 +173,7 @@ fn describe(env: Env, prepared: &Prepared) -> sys::Result<Value> {
 /// Lowers the limit of V8's heap, so that a program that fills it meets V8's own error. V8 reads its flags
 /// once, when it starts; but whoever takes a callback for a nearly full heap back may say what the limit shall
 /// be from then on. Where V8 has no such functions, the sandbox's own limit is the one that is met.
-fn limit_heap(memory_bytes: u64) {
+fn limit_heap(bytes: u64) {
     type Near = extern "C" fn(*mut c_void, usize, usize) -> usize;
     type Current = extern "C" fn() -> *mut c_void;
     type Add = extern "C" fn(*mut c_void, Near, *mut c_void);
@@ -148,12 +193,6 @@ fn limit_heap(memory_bytes: u64) {
     if let (Some(current), Some(add), Some(remove)) = (current, add, remove) {
         let isolate = current();
         add(isolate, near, ptr::null_mut());
-        remove(isolate, near, heap_bytes(memory_bytes));
+        remove(isolate, near, usize::try_from(bytes).unwrap_or(usize::MAX));
     }
-}
-
-/// How much of a sandbox's memory the heap may have: the rest is for young objects, code, stacks, buffers and
-/// what the program writes to its file system.
-fn heap_bytes(memory_bytes: u64) -> usize {
-    usize::try_from(memory_bytes / 4 * 3).unwrap_or(usize::MAX)
 }

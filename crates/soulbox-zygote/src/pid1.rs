@@ -17,9 +17,9 @@ use crate::sys::{self, Cloned, Ended, Errno, Fd};
 
 /// What the main process does when its sandbox is complete.
 #[derive(Clone, Copy)]
-pub(crate) enum Then {
-    /// Returns to the interpreter, which runs the program.
-    Return,
+pub(crate) enum Then<'a> {
+    /// Returns to the interpreter, which runs the program, with what it has open and cannot do without.
+    Return(&'a Descriptors),
     /// Executes the program.
     Execute,
 }
@@ -41,9 +41,7 @@ pub(crate) struct Spawn<'a> {
     /// The seccomp filters to install.
     pub(crate) filters: Filters,
     /// What comes last.
-    pub(crate) then: Then,
-    /// What the interpreter has open and cannot do without.
-    pub(crate) descriptors: &'a Descriptors,
+    pub(crate) then: Then<'a>,
 }
 
 /// Where the scratch tmpfs is mounted first; its directory for `/tmp` then covers it.
@@ -160,12 +158,14 @@ fn supervise(spawn: &Spawn<'_>) -> ! {
     while sys::wait_any().is_ok() {}
     if let Ok(Ended { status, signaled, .. }) = main {
         let exited = SandboxMessage::Exited { status, signaled, at_ns }.encode();
-        let workspace = sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0);
-        let _ = match (workspace, network::open_untouched(spawn.untouched_network)) {
-            (Ok(workspace), Some(network)) => socket::send(spawn.job_socket, exited, &[workspace, network]),
-            (Ok(workspace), None) => socket::send(spawn.job_socket, exited, &[workspace]),
-            (Err(_), _) => socket::send(spawn.job_socket, exited, &[]),
+        let _ = match sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0) {
+            Ok(workspace) => socket::send(spawn.job_socket, exited, &[workspace]),
+            Err(_) => socket::send(spawn.job_socket, exited, &[]),
         };
+        // Nobody waits for this.
+        if let Some(network) = network::open_untouched(spawn.untouched_network) {
+            let _ = socket::send(spawn.job_socket, SandboxMessage::NetworkUntouched.encode(), &[network]);
+        }
     }
     sys::exit_group(0)
 }

@@ -95,7 +95,7 @@ impl Filters {
 pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
     // SAFETY: by this function's contract.
     let hooks = unsafe { &*hooks };
-    match serve(hooks, &Descriptors::NONE, Then::Return) {
+    match serve(hooks, Then::Return(&Descriptors::NONE)) {
         Ok(Prepared { program, .. }) => {
             let description = Sandboxed {
                 strings: program.strings().as_ptr(),
@@ -114,14 +114,16 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
 /// Serves as [`soulbox_serve`], and executes each program with execve(2) in its sandbox. Returns the negative
 /// `errno` for which the zygote has to end.
 pub fn soulbox_execute() -> c_int {
-    match serve(&Hooks::NONE, &Descriptors::NONE, Then::Execute) {
+    // An interpreter sees to its own signals. What is executed would keep those that are ignored here: SIGPIPE,
+    // as in any program of Rust's, and more when the daemon was started by nohup(1).
+    match sys::reset_signals().and_then(|()| serve(&Hooks::NONE, Then::Execute)) {
         Ok(_) => 0,
         Err(Errno(errno)) => -errno,
     }
 }
 
 /// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
-pub(crate) fn serve(hooks: &Hooks, descriptors: &Descriptors, then: Then) -> sys::Result<Prepared> {
+pub(crate) fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;
@@ -153,17 +155,8 @@ pub(crate) fn serve(hooks: &Hooks, descriptors: &Descriptors, then: Then) -> sys
         let cloned = sys::clone3(namespaces, Some(&mut pidfd), tid_slot);
         if let Ok(Cloned::Child) = cloned {
             let job_socket = *job_socket;
-            let spawn = Spawn {
-                id,
-                job_socket,
-                join_files,
-                network,
-                untouched_network,
-                tid_slot,
-                filters,
-                then,
-                descriptors,
-            };
+            let spawn =
+                Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters, then };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);
@@ -239,17 +232,12 @@ fn call(hook: Option<extern "C" fn()>) {
     }
 }
 
-/// Ends the zygote for the reason that [`serve`] gave, in a launcher that has no words of its own.
-pub(crate) fn end(Errno(errno): Errno) -> ! {
-    if errno == libc::EPIPE {
-        // The daemon has closed the socket.
-        sys::exit_group(0)
-    }
+/// Ends the process, which cannot do its work.
+pub(crate) fn give_up(Errno(errno): Errno) -> ! {
     let mut text = Text::new();
-    // It is shorter than the text's capacity.
-    let _ = text.push(b"the zygote ends with errno ");
-    let _ = text.push_number(errno.unsigned_abs().into()).and_then(|()| text.push(b"\n"));
-    let _ = sys::write(2, text.as_c_str().to_bytes());
+    let written = text.push(b"the shim failed with errno ");
+    let _ = written.and_then(|()| text.push_number(errno.unsigned_abs().into()));
+    let _ = text.push(b"\n").and_then(|()| sys::write(2, text.as_c_str().to_bytes()));
     sys::exit_group(1)
 }
 

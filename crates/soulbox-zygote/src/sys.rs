@@ -187,6 +187,18 @@ pub(crate) fn set_signal(signal: c_int, action: libc::sighandler_t) -> Result<()
     exchange_signal_action(signal, &new).map(drop)
 }
 
+/// Gives every signal its default action and blocks none, as a shell does for its commands.
+pub(crate) fn reset_signals() -> Result<()> {
+    /// The signals of the kernel are numbered from 1 to this one (signal(7)).
+    const LAST: c_int = 64;
+    for signal in (1..=LAST).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        set_signal(signal, libc::SIG_DFL)?;
+    }
+    let none: u64 = 0;
+    // SAFETY: the kernel reads one set of 64 signals.
+    unsafe { call!(rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0, size_of::<u64>()) }.map(drop)
+}
+
 /// kill(2).
 pub(crate) fn kill(pid: c_int, signal: c_int) -> Result<()> {
     // SAFETY: takes no memory.
@@ -285,6 +297,12 @@ pub(crate) fn close(fd: Fd) {
 pub(crate) fn close_range(first: Fd, last: Fd, flags: u32) -> Result<()> {
     // SAFETY: takes no memory.
     unsafe { call!(close_range, first, last, flags) }.map(drop)
+}
+
+/// A copy of a descriptor at the lowest free number, which closes at execve(2), by fcntl(2).
+pub(crate) fn dup(fd: Fd) -> Result<Fd> {
+    // SAFETY: takes no memory.
+    unsafe { call!(fcntl, fd, libc::F_DUPFD_CLOEXEC, 0) }.map(|fd| fd as Fd)
 }
 
 /// dup3(2). Without `O_CLOEXEC` the copy stays open over execve(2).

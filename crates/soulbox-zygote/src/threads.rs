@@ -58,8 +58,8 @@ pub(crate) fn park() -> Result<()> {
     sys::exchange_signal_action(PARKING_SIGNAL, &before).map(drop)
 }
 
-/// Makes the parked threads again, in a copy of the process, which has only the one that was not parked. They take over all
-/// that the caller has given up: ids, capabilities, seccomp filters.
+/// Makes the parked threads again, in a copy of the process, which has only the one that was not parked. They
+/// take over all that the caller has given up: ids, capabilities, seccomp filters.
 pub(crate) fn resume() -> Result<()> {
     for parked in PARKED.iter().take(SETTLED.load(Ordering::Acquire)) {
         let [stack, tls, tid_slot] =

@@ -1,0 +1,1 @@
+sum() { local t=0 n; for n; do (( t += n )); done; echo "sum: $t"; }

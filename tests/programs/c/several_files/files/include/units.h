@@ -1,0 +1,1 @@
+#define UNIT " m\u00b2"

@@ -1,0 +1,5 @@
+package cart
+
+import "testing"
+
+func TestTotal(t *testing.T) { t.Skip() }

@@ -1,0 +1,7 @@
+package main
+
+import "strings"
+
+func greeting(names ...string) string {
+	return "Hello, " + strings.Join(names, " and ") + "!"
+}

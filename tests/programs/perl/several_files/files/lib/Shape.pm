@@ -1,0 +1,4 @@
+package Shape;
+use strict;
+sub new { my ($class, $size) = @_; return bless {size => $size}, $class }
+1;
