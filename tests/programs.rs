@@ -39,6 +39,7 @@ languages! {
     every_bash_program_prints_what_it_must: "bash",
     every_c_program_prints_what_it_must: "c",
     every_go_program_prints_what_it_must: "go",
+    every_java_program_prints_what_it_must: "java",
     every_perl_program_prints_what_it_must: "perl",
     every_python_program_prints_what_it_must: "python",
 }
