@@ -152,9 +152,14 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 /// The server of those tests that do not mind each other. It ends with the last test that uses it.
 pub(crate) fn shared() -> Arc<Server> {
     static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    share(&SHARED, Setup::new())
+}
+
+/// The server that lives in a place, or a new one there.
+pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
+    let mut shared = place.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(Server::start());
+        let server = Arc::new(setup.start());
         *shared = Arc::downgrade(&server);
         server
     })

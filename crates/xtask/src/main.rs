@@ -21,7 +21,8 @@ enum Xtask {
 }
 
 /// A program that the tests run, and the Debian package that has it.
-const NEEDED: [(&str, &str); 2] = [("/usr/bin/python3", "python3"), ("/usr/bin/cc", "gcc")];
+const NEEDED: [(&str, &str); 3] =
+    [("/usr/bin/python3", "python3"), ("/usr/bin/node", "nodejs"), ("/usr/bin/cc", "gcc")];
 
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
