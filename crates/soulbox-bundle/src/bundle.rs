@@ -121,14 +121,15 @@ impl Bundle {
         let common = || BUNDLES.get_file(CONFIG_FILE).and_then(|content| content.contents_utf8());
         let config = file(CONFIG_FILE).or_else(|missing| common().ok_or(missing))?;
         let recipe = file(RECIPE_FILE)?;
-        let runtime_files = dir
-            .files()
-            .filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())))
-            .filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE))
-            .collect();
         let profile =
             |name: &str| SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents());
-        Self::parse(name.clone(), recipe, config, runtime_files, profile)
+        let mut bundle = Self::parse(name.clone(), recipe, config, files_in(dir), profile)?;
+        if let Some(other) = &bundle.recipe.files_of {
+            let other = BUNDLES.get_dir(other).ok_or(BundleError::MissingFile { bundle: name, file: "files_of" })?;
+            let own = std::mem::replace(&mut bundle.runtime_files, files_in(other));
+            bundle.runtime_files.extend(own);
+        }
+        Ok(bundle)
     }
 
     fn parse(
@@ -240,6 +241,12 @@ impl Bundle {
     pub fn files(&self) -> impl Iterator<Item = (&Path, &'static [u8])> {
         self.runtime_files.iter().map(|(name, content)| (name.as_path(), *content))
     }
+}
+
+/// The files of a bundle but its two descriptions, by name.
+fn files_in(dir: &'static Dir<'static>) -> BTreeMap<PathBuf, &'static [u8]> {
+    let files = dir.files().filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())));
+    files.filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE)).collect()
 }
 
 fn check_commands(recipe: &Recipe) -> Result<(), &'static str> {

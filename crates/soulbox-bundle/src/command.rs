@@ -85,6 +85,11 @@ impl Bundle {
     }
 
     fn heap_mib(&self, memory_bytes: u64) -> String {
-        ((memory_bytes / 100 * u64::from(self.heap_percent())) >> 20).max(1).to_string()
+        (self.heap_bytes(memory_bytes) >> 20).max(1).to_string()
+    }
+
+    /// How much of its memory a program's heap may take.
+    pub fn heap_bytes(&self, memory_bytes: u64) -> u64 {
+        memory_bytes / 100 * u64::from(self.heap_percent())
     }
 }

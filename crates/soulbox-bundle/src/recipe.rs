@@ -16,6 +16,9 @@ pub(crate) struct Recipe {
     pub(crate) aliases: Vec<String>,
     /// What a program's `code` is called in the workspace.
     pub(crate) file_name: String,
+    /// A bundle whose files it has as well.
+    #[serde(default)]
+    pub(crate) files_of: Option<String>,
     /// Name of the seccomp profile, without `.json`.
     pub(crate) seccomp: String,
     /// A program that prints `hello` and a newline.

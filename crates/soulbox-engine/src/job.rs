@@ -169,7 +169,9 @@ impl Job {
         let files =
             files.map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content }).collect();
         let output_files: GlobSet = self.request.output_files.into_glob_set();
-        Ok(Workload { args, env, files, stdin: self.request.stdin, output_files, ..Workload::default() })
+        let heap_bytes = self.keeper.bundle().heap_bytes(memory_bytes);
+        let stdin = self.request.stdin;
+        Ok(Workload { args, env, files, stdin, heap_bytes, output_files, ..Workload::default() })
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Job {
     pub open_files: u64,
     /// `RLIMIT_STACK`, soft; the hard limit stays unlimited.
     pub stack_bytes: u64,
+    /// How large the heap may be, for interpreters that can keep to it by themselves.
+    pub heap_bytes: u64,
     /// Whether a descriptor of what to execute follows the program; else its first argument is the path.
     pub executable: bool,
 }
@@ -79,7 +81,7 @@ pub enum SandboxMessage {
         at_ns: u64,
     },
     /// The main process has ended, by waitid(2), and every other process of the sandbox after it; with a
-    /// descriptor of `/workspace` and one of the network namespace where it is as good as new.
+    /// descriptor of `/workspace`.
     Exited {
         /// The exit code, or the number of the signal that ended it.
         status: i32,
@@ -88,6 +90,8 @@ pub enum SandboxMessage {
         /// `CLOCK_MONOTONIC` in nanoseconds when the main process had ended.
         at_ns: u64,
     },
+    /// The network namespace is as good as new after all; with a descriptor of it.
+    NetworkUntouched,
 }
 
 /// A frame that is none of the messages its socket carries.
@@ -119,6 +123,7 @@ const JOB: u64 = 5;
 const SETUP_FAILED: u64 = 6;
 const RUNNING: u64 = 7;
 const EXITED: u64 = 8;
+const NETWORK_UNTOUCHED: u64 = 9;
 
 type Words = [u64; FRAME_LEN / 8];
 
@@ -216,8 +221,8 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        let Job { program_len, disk_bytes, open_files, stack_bytes, executable } = self;
-        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, executable.into(), 0, 0])
+        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable } = self;
+        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable.into(), 0])
     }
 
     /// # Errors
@@ -230,7 +235,8 @@ impl Job {
                 disk_bytes: words[2],
                 open_files: words[3],
                 stack_bytes: words[4],
-                executable: words[5] != 0,
+                heap_bytes: words[5],
+                executable: words[6] != 0,
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -248,6 +254,7 @@ impl SandboxMessage {
             SandboxMessage::Exited { status, signaled, at_ns } => {
                 pack([EXITED, status.unsigned_abs().into(), signaled.into(), at_ns, 0, 0, 0, 0])
             }
+            SandboxMessage::NetworkUntouched => pack([NETWORK_UNTOUCHED, 0, 0, 0, 0, 0, 0, 0]),
         }
     }
 
@@ -267,6 +274,7 @@ impl SandboxMessage {
                 signaled: words[2] != 0,
                 at_ns: words[3],
             }),
+            NETWORK_UNTOUCHED => Ok(SandboxMessage::NetworkUntouched),
             kind => Err(FrameError::Kind(kind)),
         }
     }
@@ -294,6 +302,7 @@ mod tests {
             disk_bytes: 64 << 20,
             open_files: 1024,
             stack_bytes: 8 << 20,
+            heap_bytes: 96 << 20,
             executable: true,
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
@@ -301,6 +310,7 @@ mod tests {
             SandboxMessage::SetupFailed(SetupError { step: SetupStep::InstallSeccomp, index: 3, errno: 13 }),
             SandboxMessage::Running { at_ns: 1 },
             SandboxMessage::Exited { status: 255, signaled: false, at_ns: 2 },
+            SandboxMessage::NetworkUntouched,
         ] {
             assert_eq!(SandboxMessage::decode(&message.encode()), Ok(message));
         }
@@ -322,11 +332,11 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=24 {
+        for value in 1..=25 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(25), None);
+        assert_eq!(SetupStep::from_wire(26), None);
     }
 
     proptest! {

@@ -26,8 +26,9 @@
 //!   │ Job + [stdin, stdout, stderr,      │
 //!   │        program, executable?] ──►   │   read by the process that will run the program
 //!   │ ◄──  SetupFailed | Running         │   the last word of that process before untrusted code
-//!   │ ◄──  Exited + [/workspace,         │
-//!   │        network namespace?]         │   from pid 1, which never runs untrusted code
+//!   │ ◄──  Exited + [/workspace]         │   from pid 1, which never runs untrusted code
+//!   │ ◄──  NetworkUntouched +            │   where that is so
+//!   │        [network namespace]         │
 //! ```
 //!
 //! The process that runs the program has closed every descriptor of these by then, so that nothing

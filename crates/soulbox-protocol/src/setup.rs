@@ -33,10 +33,11 @@ pub enum SetupStep {
     NoNewPrivileges,
     InstallSeccomp,
     Execute,
+    RenewDescriptors,
 }
 
 impl SetupStep {
-    const ALL: [SetupStep; 24] = [
+    const ALL: [SetupStep; 25] = [
         SetupStep::EnterNetwork,
         SetupStep::LoopbackUp,
         SetupStep::JoinCgroup,
@@ -61,6 +62,7 @@ impl SetupStep {
         SetupStep::NoNewPrivileges,
         SetupStep::InstallSeccomp,
         SetupStep::Execute,
+        SetupStep::RenewDescriptors,
     ];
 
     pub(crate) fn from_wire(value: u16) -> Option<Self> {
@@ -93,6 +95,7 @@ impl SetupStep {
             SetupStep::NoNewPrivileges => "setting no_new_privs",
             SetupStep::InstallSeccomp => "installing a seccomp filter",
             SetupStep::Execute => "executing the program",
+            SetupStep::RenewDescriptors => "making the interpreter's descriptors anew",
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Workload {
     pub output_files: GlobSet,
     /// What to execute in *spawn mode*.
     pub executable: Option<Executable>,
+    /// How large the heap of an interpreter that is forked may be.
+    pub heap_bytes: u64,
     /// The file below `/workspace` to take over as an executable when the program has exited with 0.
     pub makes_executable: Option<PathBuf>,
 }
@@ -230,9 +232,6 @@ impl Sandbox {
             self.pidfd.kill();
             let _ = self.pidfd.0.readable().await?;
         }
-        if let Some(network) = watch.exited.as_mut().and_then(|exited| exited.network.take()) {
-            self.networks.put(network);
-        }
         let (stdout, stderr) = (streams.stdout.finish(), streams.stderr.finish());
         // What it wrote last may be read after its end was seen.
         for (stream, output) in [(Stream::Stdout, &stdout), (Stream::Stderr, &stderr)] {
@@ -263,10 +262,16 @@ impl Sandbox {
         })
     }
 
-    /// Lets go of what belongs to the sandbox when nothing is left of it: its cgroup and its id.
+    /// Lets go of what belongs to the sandbox when nothing is left of it: its cgroup and its id; and keeps its
+    /// network namespace where that is as good as new.
     async fn gone(self) {
         // An error here would mean that the descriptor is no pidfd.
         let _ = self.pidfd.0.readable().await.map(drop);
+        while let Ok(Some(packet)) = self.job_socket.try_receive() {
+            if SandboxMessage::decode(&packet.frame) == Ok(SandboxMessage::NetworkUntouched) {
+                packet.fds.into_iter().for_each(|network| self.networks.put(network));
+            }
+        }
     }
 
     async fn hand_over<'w>(
@@ -280,6 +285,7 @@ impl Sandbox {
             disk_bytes: limits.disk_bytes,
             open_files: limits.open_files,
             stack_bytes: limits.stack_bytes,
+            heap_bytes: workload.heap_bytes,
             executable: workload.executable.is_some(),
         };
         let program = memory_file("program", |file| file.write_all(&program))?;
@@ -331,8 +337,6 @@ struct Exited {
     ended: Ended,
     at: Instant,
     workspace: Option<OwnedFd>,
-    /// Its network namespace, where it is as good as new.
-    network: Option<OwnedFd>,
 }
 
 impl<'a> Watch<'a> {
@@ -390,7 +394,9 @@ impl<'a> Watch<'a> {
                 sandbox.pidfd.kill();
             }
         }
-        while let Some(packet) = sandbox.job_socket.try_receive()? {
+        while self.exited.is_none()
+            && let Some(packet) = sandbox.job_socket.try_receive()?
+        {
             self.note(packet);
         }
         Ok(())
@@ -406,15 +412,12 @@ impl<'a> Watch<'a> {
             }
             Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
                 let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
-                let mut fds = packet.fds.into_iter();
-                self.exited = Some(Exited {
-                    ended,
-                    at: sys::instant_of(at_ns),
-                    workspace: fds.next(),
-                    network: fds.next(),
-                });
+                let workspace = packet.fds.into_iter().next();
+                self.exited = Some(Exited { ended, at: sys::instant_of(at_ns), workspace });
             }
             Ok(SandboxMessage::SetupFailed(error)) => self.setup_failed = Some(error),
+            // Said to nobody before the end was.
+            Ok(SandboxMessage::NetworkUntouched) => {}
             Err(error) => tracing::error!(%error, "a sandbox sent something that is no message"),
         }
     }

@@ -23,12 +23,16 @@
 
 #[cfg(feature = "artifact")]
 mod freestanding;
+mod descriptors;
 mod main_process;
 mod network;
+mod node;
 mod pid1;
 mod serve;
 mod socket;
 mod steps;
 mod sys;
+mod text;
+mod threads;
 
 pub use serve::{Hooks, Sandboxed, exit, soulbox_execute, soulbox_serve};

@@ -8,27 +8,33 @@ use core::ffi::CStr;
 
 use soulbox_protocol::{Job, Program, SandboxMessage, SetupError, SetupStep};
 
+use crate::descriptors::FIRST_OTHER_FD;
 use crate::pid1::{Spawn, Then};
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
 use crate::sys::{self, Errno, Fd};
+use crate::text::Text;
 
 const SCRATCH_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
 
-/// The first descriptor that is not a standard stream.
-const FIRST_OTHER_FD: Fd = 3;
-
-/// Deepest and longest path that mount options and directory prefixes are built in (`PATH_MAX`).
-const PATH_CAPACITY: usize = 4096;
+/// What the main process of a finished sandbox shall run.
+pub(crate) struct Prepared {
+    pub(crate) program: Program<'static>,
+    /// How large the interpreter's heap may be.
+    pub(crate) heap_bytes: u64,
+}
 
 /// Waits for the job and finishes the sandbox for it. Returns in *fork mode* only; in *spawn mode* the
 /// program takes this process's place. The order is the point: what needs a privilege comes
 /// before the privilege goes, and the filters come last but for the words "running" and the closing of all
 /// descriptors, which every profile allows.
-pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Program<'static>, SetupError> {
+pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Prepared, SetupError> {
     sys::set_session().of(SetupStep::NewSession)?;
     after_fork();
+    if let Then::Return(descriptors) = spawn.then {
+        descriptors.renew().of(SetupStep::RenewDescriptors)?;
+    }
 
     let Received { job, streams, program_fd, executable } = receive_job(spawn.job_socket)?;
     let (program, file_bytes) = map_program(program_fd, job.program_len)?;
@@ -50,13 +56,13 @@ pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Pr
     let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
     socket::send(spawn.job_socket, running.encode(), &[]).of(SetupStep::CloseDescriptors)?;
     match spawn.then {
-        Then::Return => {
-            sys::close_from(FIRST_OTHER_FD, 0).of(SetupStep::CloseDescriptors)?;
-            Ok(program)
+        Then::Return(descriptors) => {
+            descriptors.close_others().of(SetupStep::CloseDescriptors)?;
+            Ok(Prepared { program, heap_bytes: job.heap_bytes })
         }
         Then::Execute => {
             // The job socket stays until execve(2) has succeeded, for the news that it has not.
-            sys::close_from(FIRST_OTHER_FD, libc::CLOSE_RANGE_CLOEXEC).of(SetupStep::CloseDescriptors)?;
+            sys::close_range(FIRST_OTHER_FD, Fd::MAX, libc::CLOSE_RANGE_CLOEXEC).of(SetupStep::CloseDescriptors)?;
             execute(&program, executable).of(SetupStep::Execute).map(|never| match never {})
         }
     }
@@ -125,7 +131,7 @@ fn resize_scratch(disk_bytes: u64) -> Result<(), SetupError> {
 
 fn install_streams(streams: [Fd; 3]) -> Result<(), SetupError> {
     for (target, fd) in (0..).zip(streams) {
-        sys::dup_to(fd, target).of_item(SetupStep::StandardStreams, target as usize)?;
+        sys::dup_to(fd, target, 0).of_item(SetupStep::StandardStreams, target as usize)?;
     }
     Ok(())
 }
@@ -195,73 +201,4 @@ fn install_filters(filters: &Filters) -> Result<(), SetupError> {
         sys::install_filter(filter).of_item(SetupStep::InstallSeccomp, index)?;
     }
     Ok(())
-}
-
-/// A short string on the stack, always ended by NUL.
-struct Text {
-    bytes: [u8; PATH_CAPACITY],
-    len: usize,
-}
-
-impl Text {
-    fn new() -> Self {
-        Text { bytes: [0; PATH_CAPACITY], len: 0 }
-    }
-
-    fn push(&mut self, text: &[u8]) -> sys::Result<()> {
-        // One byte stays for the NUL.
-        let end = self.len + text.len();
-        if end >= PATH_CAPACITY {
-            return Err(Errno(libc::ENAMETOOLONG));
-        }
-        self.bytes[self.len..end].copy_from_slice(text);
-        self.len = end;
-        Ok(())
-    }
-
-    fn push_number(&mut self, number: u64) -> sys::Result<()> {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                return self.push(&digits[at..]);
-            }
-        }
-    }
-
-    fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(number: u64) -> Text {
-        let mut text = Text::new();
-        text.push(b"size=").unwrap();
-        text.push_number(number).unwrap();
-        text
-    }
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        assert_eq!(text(0).as_c_str(), c"size=0");
-        assert_eq!(text(67_108_864).as_c_str(), c"size=67108864");
-        assert_eq!(text(u64::MAX).as_c_str(), c"size=18446744073709551615");
-    }
-
-    #[test]
-    fn a_text_that_is_too_long_is_refused_whole() {
-        let mut text = Text::new();
-        assert_eq!(text.push(&[b'a'; PATH_CAPACITY]), Err(Errno(libc::ENAMETOOLONG)));
-        assert_eq!(text.as_c_str(), c"");
-        assert_eq!(text.push(&[b'a'; PATH_CAPACITY - 1]), Ok(()));
-        assert_eq!(text.as_c_str().count_bytes(), PATH_CAPACITY - 1);
-    }
 }

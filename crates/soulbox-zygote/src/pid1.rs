@@ -5,9 +5,10 @@
 
 use core::ffi::CStr;
 
-use soulbox_protocol::{CONTROL_FD, Program, SandboxMessage, SetupError, SetupStep};
+use soulbox_protocol::{CONTROL_FD, SandboxMessage, SetupError, SetupStep};
 
-use crate::main_process;
+use crate::descriptors::Descriptors;
+use crate::main_process::{self, Prepared};
 use crate::network::{self, Fingerprint};
 use crate::serve::Filters;
 use crate::socket;
@@ -16,9 +17,9 @@ use crate::sys::{self, Cloned, Ended, Errno, Fd};
 
 /// What the main process does when its sandbox is complete.
 #[derive(Clone, Copy)]
-pub(crate) enum Then {
-    /// Returns to the interpreter, which runs the program.
-    Return,
+pub(crate) enum Then<'a> {
+    /// Returns to the interpreter, which runs the program, with what it has open and cannot do without.
+    Return(&'a Descriptors),
     /// Executes the program.
     Execute,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Spawn<'a> {
     /// The seccomp filters to install.
     pub(crate) filters: Filters,
     /// What comes last.
-    pub(crate) then: Then,
+    pub(crate) then: Then<'a>,
 }
 
 /// Where the scratch tmpfs is mounted first; its directory for `/tmp` then covers it.
@@ -57,8 +58,8 @@ const PROC_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NO
 /// Signals that end other processes reach them through `CAP_KILL`; pid 1 keeps no other capability.
 const CAP_KILL: u64 = 1 << 5;
 
-/// Lives the life of pid 1. Returns in the main process only, with the program it shall run.
-pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Program<'static> {
+/// Lives the life of pid 1. Returns in the main process only, with what it shall run.
+pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Prepared {
     let main = surroundings(spawn).and_then(|()| clone_main(spawn));
     match main {
         Ok(Cloned::Child) => {
@@ -157,12 +158,14 @@ fn supervise(spawn: &Spawn<'_>) -> ! {
     while sys::wait_any().is_ok() {}
     if let Ok(Ended { status, signaled, .. }) = main {
         let exited = SandboxMessage::Exited { status, signaled, at_ns }.encode();
-        let workspace = sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0);
-        let _ = match (workspace, network::open_untouched(spawn.untouched_network)) {
-            (Ok(workspace), Some(network)) => socket::send(spawn.job_socket, exited, &[workspace, network]),
-            (Ok(workspace), None) => socket::send(spawn.job_socket, exited, &[workspace]),
-            (Err(_), _) => socket::send(spawn.job_socket, exited, &[]),
+        let _ = match sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0) {
+            Ok(workspace) => socket::send(spawn.job_socket, exited, &[workspace]),
+            Err(_) => socket::send(spawn.job_socket, exited, &[]),
         };
+        // Nobody waits for this.
+        if let Some(network) = network::open_untouched(spawn.untouched_network) {
+            let _ = socket::send(spawn.job_socket, SandboxMessage::NetworkUntouched.encode(), &[network]);
+        }
     }
     sys::exit_group(0)
 }

@@ -6,8 +6,10 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, Program, ZygoteMessage};
+use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, ZygoteMessage};
 
+use crate::descriptors::Descriptors;
+use crate::main_process::Prepared;
 use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn, Then};
 use crate::socket;
@@ -33,6 +35,10 @@ pub struct Hooks {
     pub after_fork_parent: Option<extern "C" fn()>,
     /// In the main process of the sandbox. Never called in its pid 1, which runs no interpreter.
     pub after_fork_child: Option<extern "C" fn()>,
+}
+
+impl Hooks {
+    pub(crate) const NONE: Self = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
 }
 
 /// The program that this process has become the main process for.
@@ -87,8 +93,8 @@ impl Filters {
 pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
     // SAFETY: by this function's contract.
     let hooks = unsafe { &*hooks };
-    match serve(hooks, Then::Return) {
-        Ok(program) => {
+    match serve(hooks, Then::Return(&Descriptors::NONE)) {
+        Ok(Prepared { program, .. }) => {
             let description = Sandboxed {
                 strings: program.strings().as_ptr(),
                 strings_len: program.strings().len(),
@@ -106,16 +112,16 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
 /// Serves as [`soulbox_serve`], and executes each program with execve(2) in its sandbox. Returns the negative
 /// `errno` for which the zygote has to end.
 pub fn soulbox_execute() -> c_int {
-    let hooks = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
     // An interpreter sees to its own signals. What is executed would keep those that are ignored here: SIGPIPE,
     // as in any program of Rust's, and more when the daemon was started by nohup(1).
-    match sys::reset_signals().and_then(|()| serve(&hooks, Then::Execute)) {
+    match sys::reset_signals().and_then(|()| serve(&Hooks::NONE, Then::Execute)) {
         Ok(_) => 0,
         Err(Errno(errno)) => -errno,
     }
 }
 
-fn serve(hooks: &Hooks, then: Then) -> sys::Result<Program<'static>> {
+/// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
+pub(crate) fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;

@@ -2,6 +2,7 @@
 //!
 //! Owns all `unsafe` around system calls; it knows nothing of sandboxes.
 
+use core::arch::asm;
 use core::ffi::CStr;
 use core::mem::size_of;
 use core::ptr;
@@ -66,6 +67,80 @@ pub(crate) fn tid_slot() -> *mut c_int {
     }
 }
 
+/// A thread of this process on another's stack, which it leaves by a function's return. It has the thread
+/// pointer and the place of its id that the other had, so that the libc takes it for that one.
+///
+/// # Safety
+/// On top of the stack is the address to go on at, and nobody else runs on that stack.
+pub(crate) unsafe fn clone_thread(stack: usize, tls: usize, tid_slot: usize) -> Result<()> {
+    const FLAGS: c_int = libc::CLONE_VM
+        | libc::CLONE_FS
+        | libc::CLONE_FILES
+        | libc::CLONE_SIGHAND
+        | libc::CLONE_THREAD
+        | libc::CLONE_SYSVSEM
+        | libc::CLONE_SETTLS
+        | libc::CLONE_PARENT_SETTID
+        | libc::CLONE_CHILD_CLEARTID;
+    let result: isize;
+    // SAFETY: clone(2). The new thread starts after `syscall` with 0 and leaves this code by `ret`; the
+    // caller goes on with another value. Both slots are where that thread's libc has them.
+    unsafe {
+        asm!("syscall", "test rax, rax", "jnz 2f", "ret", "2:",
+            inlateout("rax") libc::SYS_clone as isize => result,
+            in("rdi") FLAGS, in("rsi") stack, in("rdx") tid_slot, in("r10") tid_slot, in("r8") tls,
+            lateout("rcx") _, lateout("r11") _);
+    }
+    if result < 0 { Err(Errno(-result as i32)) } else { Ok(()) }
+}
+
+/// The calling thread's pointer to its libc's data, by arch_prctl(2).
+pub(crate) fn thread_pointer() -> usize {
+    const ARCH_GET_FS: c_int = 0x1003;
+    let mut pointer = 0usize;
+    // SAFETY: the kernel writes one address. It cannot fail with this request.
+    let _ = unsafe { call!(arch_prctl, ARCH_GET_FS, &raw mut pointer) };
+    pointer
+}
+
+/// getpid(2).
+pub(crate) fn process_id() -> c_int {
+    // SAFETY: takes no memory and cannot fail.
+    unsafe { call!(getpid) }.map_or(0, |pid| pid as c_int)
+}
+
+/// tgkill(2).
+pub(crate) fn signal_thread(process: c_int, thread: c_int, signal: c_int) -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(tgkill, process, thread, signal) }.map(drop)
+}
+
+/// sched_yield(2).
+pub(crate) fn yield_now() {
+    // SAFETY: takes no memory and cannot fail.
+    let _ = unsafe { call!(sched_yield) };
+}
+
+/// pause(2).
+pub(crate) fn pause() {
+    // SAFETY: takes no memory. It returns with an error, after a signal.
+    let _ = unsafe { call!(pause) };
+}
+
+/// getrandom(2).
+pub(crate) fn random_bytes(bytes: &mut [u8]) -> Result<()> {
+    // SAFETY: the kernel writes into the slice. Up to 256 bytes come whole.
+    retry(|| unsafe { call!(getrandom, bytes.as_mut_ptr(), bytes.len(), 0) }).map(drop)
+}
+
+/// Lets forks inherit all memory, also what was marked with `MADV_DONTFORK`, by madvise(2).
+pub(crate) fn inherit_all_memory() {
+    /// The user's half of the address space.
+    const WHOLE: usize = (1 << 47) - 4096;
+    // SAFETY: changes no memory here. It goes through all mappings and then says ENOMEM for the gaps.
+    let _ = unsafe { call!(madvise, 0, WHOLE, libc::MADV_DOFORK) };
+}
+
 /// exit_group(2).
 pub(crate) fn exit_group(status: c_int) -> ! {
     loop {
@@ -74,19 +149,36 @@ pub(crate) fn exit_group(status: c_int) -> ! {
     }
 }
 
-/// Sets the action of a signal to `SIG_DFL` or `SIG_IGN` by rt_sigaction(2).
-pub(crate) fn set_signal(signal: c_int, action: libc::sighandler_t) -> Result<()> {
-    /// The kernel's `struct sigaction`, which is not libc's.
-    #[repr(C)]
-    struct KernelSigaction {
-        handler: usize,
-        flags: u64,
-        restorer: usize,
-        mask: u64,
+/// The kernel's `struct sigaction`, which is not libc's.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct SignalAction {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+impl SignalAction {
+    /// `handler` with every signal blocked meanwhile; it returns to `restorer`.
+    pub(crate) fn handler(handler: usize, restorer: usize) -> Self {
+        const SA_RESTORER: u64 = 0x0400_0000;
+        SignalAction { handler, flags: SA_RESTORER | libc::SA_RESTART as u64, restorer, mask: u64::MAX }
     }
-    let new = KernelSigaction { handler: action, flags: 0, restorer: 0, mask: 0 };
-    // SAFETY: the kernel reads one structure; neither action has code that would need a restorer.
-    unsafe { call!(rt_sigaction, signal, &raw const new, 0, size_of::<u64>()) }.map(drop)
+}
+
+/// Sets the action of a signal and tells the one before, by rt_sigaction(2).
+pub(crate) fn exchange_signal_action(signal: c_int, new: &SignalAction) -> Result<SignalAction> {
+    let mut old = SignalAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: the kernel reads one structure and writes another.
+    unsafe { call!(rt_sigaction, signal, ptr::from_ref(new), &raw mut old, size_of::<u64>()) }?;
+    Ok(old)
+}
+
+/// Sets the action of a signal to `SIG_DFL` or `SIG_IGN`, neither of which has code that needs a restorer.
+pub(crate) fn set_signal(signal: c_int, action: libc::sighandler_t) -> Result<()> {
+    let new = SignalAction { handler: action, flags: 0, restorer: 0, mask: 0 };
+    exchange_signal_action(signal, &new).map(drop)
 }
 
 /// Gives every signal its default action and blocks none, as a shell does for its commands.
@@ -195,16 +287,102 @@ pub(crate) fn close(fd: Fd) {
     let _ = unsafe { call!(close, fd) };
 }
 
-/// close_range(2) over all descriptors from `first`; with `CLOSE_RANGE_CLOEXEC` they close at execve(2).
-pub(crate) fn close_from(first: Fd, flags: u32) -> Result<()> {
+/// close_range(2), both ends included; with `CLOSE_RANGE_CLOEXEC` they close at execve(2).
+pub(crate) fn close_range(first: Fd, last: Fd, flags: u32) -> Result<()> {
     // SAFETY: takes no memory.
-    unsafe { call!(close_range, first, u32::MAX, flags) }.map(drop)
+    unsafe { call!(close_range, first, last, flags) }.map(drop)
 }
 
-/// dup3(2) without flags: the copy stays open over execve(2).
-pub(crate) fn dup_to(fd: Fd, target: Fd) -> Result<()> {
+/// A copy of a descriptor at the lowest free number, which closes at execve(2), by fcntl(2).
+pub(crate) fn dup(fd: Fd) -> Result<Fd> {
     // SAFETY: takes no memory.
-    unsafe { call!(dup3, fd, target, 0) }.map(drop)
+    unsafe { call!(fcntl, fd, libc::F_DUPFD_CLOEXEC, 0) }.map(|fd| fd as Fd)
+}
+
+/// dup3(2). Without `O_CLOEXEC` the copy stays open over execve(2).
+pub(crate) fn dup_to(fd: Fd, target: Fd, flags: c_int) -> Result<()> {
+    // SAFETY: takes no memory.
+    unsafe { call!(dup3, fd, target, flags) }.map(drop)
+}
+
+/// pipe2(2): the reading and the writing end.
+pub(crate) fn pipe(flags: c_int) -> Result<(Fd, Fd)> {
+    let mut ends: [Fd; 2] = [-1; 2];
+    // SAFETY: the kernel writes two descriptors.
+    unsafe { call!(pipe2, ends.as_mut_ptr(), flags) }?;
+    Ok((ends[0], ends[1]))
+}
+
+/// eventfd2(2), with nothing counted.
+pub(crate) fn event_fd(flags: c_int) -> Result<Fd> {
+    // SAFETY: takes no memory.
+    unsafe { call!(eventfd2, 0, flags) }.map(|fd| fd as Fd)
+}
+
+/// epoll_create1(2).
+pub(crate) fn epoll_create(flags: c_int) -> Result<Fd> {
+    // SAFETY: takes no memory.
+    unsafe { call!(epoll_create1, flags) }.map(|fd| fd as Fd)
+}
+
+/// epoll_ctl(2) with `EPOLL_CTL_ADD`.
+pub(crate) fn epoll_add(epoll: Fd, fd: Fd, events: u32, data: u64) -> Result<()> {
+    let event = libc::epoll_event { events, u64: data };
+    // SAFETY: the kernel reads one `epoll_event`.
+    unsafe { call!(epoll_ctl, epoll, libc::EPOLL_CTL_ADD, fd, &raw const event) }.map(drop)
+}
+
+/// How many bytes lie in a pipe, by the `FIONREAD` request of ioctl(2).
+pub(crate) fn bytes_to_read(fd: Fd) -> Result<usize> {
+    let mut count: c_int = 0;
+    // SAFETY: the kernel writes one number.
+    unsafe { call!(ioctl, fd, libc::FIONREAD, &raw mut count) }?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// readlinkat(2).
+pub(crate) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    // SAFETY: the path is NUL-terminated, and the kernel writes into the buffer, at most its length.
+    let len = unsafe {
+        call!(readlinkat, libc::AT_FDCWD, path.as_ptr(), buffer.as_mut_ptr(), buffer.len())
+    }?;
+    Ok(&buffer[..len])
+}
+
+/// The start of a file, as one read(2) gives it.
+pub(crate) fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let fd = open(path, libc::O_RDONLY, 0)?;
+    let len = read(fd, buffer);
+    close(fd);
+    Ok(&buffer[..len?])
+}
+
+/// Calls `visit` with every name in a directory that is a number, as getdents64(2) lists them.
+pub(crate) fn each_number_in(directory: &CStr, mut visit: impl FnMut(c_int) -> Result<()>) -> Result<()> {
+    /// Where a `struct linux_dirent64` has its length and its name.
+    const LENGTH_AT: usize = 16;
+    const NAME_AT: usize = 19;
+    let fd = open(directory, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+    let mut buffer = [0u8; 4096];
+    loop {
+        // SAFETY: the kernel writes into the buffer, at most its length.
+        let len = unsafe { call!(getdents64, fd, buffer.as_mut_ptr(), buffer.len()) }?;
+        if len == 0 {
+            close(fd);
+            return Ok(());
+        }
+        let mut entries = &buffer[..len];
+        while entries.len() > NAME_AT {
+            let entry_len = usize::from(u16::from_le_bytes([entries[LENGTH_AT], entries[LENGTH_AT + 1]]));
+            let (entry, rest) = entries.split_at_checked(entry_len).ok_or(Errno(libc::EBADMSG))?;
+            entries = rest;
+            let name = entry.get(NAME_AT..).and_then(|name| CStr::from_bytes_until_nul(name).ok());
+            match name.and_then(|name| name.to_str().ok()).and_then(|name| name.parse().ok()) {
+                Some(number) if number != fd => visit(number)?,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// sethostname(2).

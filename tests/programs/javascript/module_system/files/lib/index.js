@@ -1,0 +1,2 @@
+exports.name = 'lib';
+exports.parent = module.parent === require.main;

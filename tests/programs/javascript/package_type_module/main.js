@@ -1,0 +1,2 @@
+import { value } from './value.js';
+console.log(value, import.meta.url);

@@ -1,0 +1,10 @@
+const words = ['alpha', 'beta', 'gamma42', 'delta', 'x-ray', '2024-02-29', 'mail@example.org'];
+let text = '';
+for (let n = 0; n < 60000; n++) text += words[(n * 7) % words.length] + (n % 11 ? ' ' : '\n');
+console.log(text.length);
+console.log([...text.matchAll(/(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)/g)].length);
+console.log(text.replace(/\b[a-z]+@([a-z]+)\.org\b/g, '<$1>').length);
+const counts = {};
+for (const [word] of text.matchAll(/[\p{L}\d@.-]+/gu)) counts[word] = (counts[word] ?? 0) + 1;
+console.log(counts);
+console.log(text.split(/\n/).filter((line) => /^(?=.*alpha)(?!.*gamma)/.test(line)).length, /(?<=x-)ray/y.test('ray'));

@@ -1,0 +1,1 @@
+export default function shout<T extends string>(text: T): string { return `${text.toUpperCase()}!`; }

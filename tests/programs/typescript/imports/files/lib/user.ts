@@ -1,0 +1,2 @@
+export interface User { name: string; age: number }
+export function greet({ name, age }: User): string { return `${name} is ${age}`; }
