@@ -180,7 +180,8 @@ pub(crate) fn shared_by_all_languages() -> Arc<Server> {
     share(&SHARED, Setup::new().all_languages())
 }
 
-fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
+/// The server that lives in a place, or a new one there.
+pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
     let mut shared = place.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
         let server = Arc::new(setup.start());

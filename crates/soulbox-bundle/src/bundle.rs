@@ -125,7 +125,8 @@ impl Bundle {
             |name: &str| SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents());
         let mut bundle = Self::parse(name.clone(), recipe, config, files_in(dir), profile)?;
         if let Some(other) = &bundle.recipe.files_of {
-            let other = BUNDLES.get_dir(other).ok_or(BundleError::MissingFile { bundle: name, file: "files_of" })?;
+            let other =
+                BUNDLES.get_dir(other).ok_or(BundleError::MissingFile { bundle: name, file: "files_of" })?;
             let own = std::mem::replace(&mut bundle.runtime_files, files_in(other));
             bundle.runtime_files.extend(own);
         }
@@ -245,7 +246,8 @@ impl Bundle {
 
 /// The files of a bundle but its two descriptions, by name.
 fn files_in(dir: &'static Dir<'static>) -> BTreeMap<PathBuf, &'static [u8]> {
-    let files = dir.files().filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())));
+    let files =
+        dir.files().filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())));
     files.filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE)).collect()
 }
 

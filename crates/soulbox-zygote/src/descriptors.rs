@@ -21,7 +21,10 @@ enum Kind {
     Epoll,
     EventFd,
     /// One end of a pipe: the number of its file tells which, and `pending` bytes lie in it.
-    Pipe { inode: u64, pending: usize },
+    Pipe {
+        inode: u64,
+        pending: usize,
+    },
     /// `/dev/null`.
     Null,
 }
@@ -78,9 +81,7 @@ impl Descriptors {
     /// What is open now and can be made anew. Sockets and files cannot, and so are closed in sandboxes.
     pub(crate) fn of_process() -> Result<Self> {
         let mut found = Self::NONE;
-        sys::each_number_in(c"/proc/self/fd", |fd| {
-            if fd < FIRST_OTHER_FD { Ok(()) } else { found.add(fd) }
-        })?;
+        sys::each_number_in(c"/proc/self/fd", |fd| if fd < FIRST_OTHER_FD { Ok(()) } else { found.add(fd) })?;
         Ok(found)
     }
 
@@ -94,10 +95,9 @@ impl Descriptors {
             b"anon_inode:[eventpoll]" => Kind::Epoll,
             b"anon_inode:[eventfd]" => Kind::EventFd,
             b"/dev/null" => Kind::Null,
-            _ if target.starts_with(b"pipe:[") => Kind::Pipe {
-                inode: number(&target[b"pipe:[".len()..], 10),
-                pending: sys::bytes_to_read(fd)?,
-            },
+            _ if target.starts_with(b"pipe:[") => {
+                Kind::Pipe { inode: number(&target[b"pipe:[".len()..], 10), pending: sys::bytes_to_read(fd)? }
+            }
             _ => return Ok(()),
         };
         let mut text = [0; 4096];
@@ -132,7 +132,9 @@ impl Descriptors {
                 Kind::Pipe { .. } => {}
             }
         }
-        self.watches.iter().try_for_each(|watch| sys::epoll_add(watch.epoll, watch.fd, watch.events, watch.data))
+        self.watches
+            .iter()
+            .try_for_each(|watch| sys::epoll_add(watch.epoll, watch.fd, watch.events, watch.data))
     }
 
     /// Makes the pipe of a reading end anew, and puts its writing ends into their places too.

@@ -21,9 +21,9 @@
 
 #![cfg_attr(not(test), no_std)]
 
+mod descriptors;
 #[cfg(feature = "artifact")]
 mod freestanding;
-mod descriptors;
 mod main_process;
 mod network;
 mod node;

@@ -62,7 +62,8 @@ pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Pr
         }
         Then::Execute => {
             // The job socket stays until execve(2) has succeeded, for the news that it has not.
-            sys::close_range(FIRST_OTHER_FD, Fd::MAX, libc::CLOSE_RANGE_CLOEXEC).of(SetupStep::CloseDescriptors)?;
+            sys::close_range(FIRST_OTHER_FD, Fd::MAX, libc::CLOSE_RANGE_CLOEXEC)
+                .of(SetupStep::CloseDescriptors)?;
             execute(&program, executable).of(SetupStep::Execute).map(|never| match never {})
         }
     }

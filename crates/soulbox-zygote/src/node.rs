@@ -165,7 +165,8 @@ const HEADER: usize = 8;
 fn describe(env: Env, prepared: &Prepared) -> sys::Result<Value> {
     type CreateBuffer = extern "C" fn(Env, usize, *mut *mut u8, *mut Value) -> Status;
     // SAFETY: this is its type in node_api.h.
-    let create = unsafe { host_function!("napi_create_buffer" as CreateBuffer) }.ok_or(Errno(libc::ENOSYS))?;
+    let create =
+        unsafe { host_function!("napi_create_buffer" as CreateBuffer) }.ok_or(Errno(libc::ENOSYS))?;
     let strings = prepared.program.strings();
     let (mut data, mut value) = (ptr::null_mut(), ptr::null_mut());
     if create(env, HEADER + strings.len(), &raw mut data, &raw mut value) != 0 {

@@ -38,7 +38,8 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    pub(crate) const NONE: Self = Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
+    pub(crate) const NONE: Self =
+        Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
 }
 
 /// The program that this process has become the main process for.

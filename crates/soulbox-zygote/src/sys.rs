@@ -343,9 +343,7 @@ pub(crate) fn bytes_to_read(fd: Fd) -> Result<usize> {
 /// readlinkat(2).
 pub(crate) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
     // SAFETY: the path is NUL-terminated, and the kernel writes into the buffer, at most its length.
-    let len = unsafe {
-        call!(readlinkat, libc::AT_FDCWD, path.as_ptr(), buffer.as_mut_ptr(), buffer.len())
-    }?;
+    let len = unsafe { call!(readlinkat, libc::AT_FDCWD, path.as_ptr(), buffer.as_mut_ptr(), buffer.len()) }?;
     Ok(&buffer[..len])
 }
 

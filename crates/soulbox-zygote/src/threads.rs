@@ -28,9 +28,9 @@ struct Parked {
     tid_slot: AtomicUsize,
 }
 
-static PARKED: [Parked; MAX_THREADS] =
-    [const { Parked { stack: AtomicUsize::new(0), tls: AtomicUsize::new(0), tid_slot: AtomicUsize::new(0) } };
-        MAX_THREADS];
+static PARKED: [Parked; MAX_THREADS] = [const {
+    Parked { stack: AtomicUsize::new(0), tls: AtomicUsize::new(0), tid_slot: AtomicUsize::new(0) }
+}; MAX_THREADS];
 
 /// How many have come to the handler, and how many have said where they go on.
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);

@@ -21,11 +21,12 @@ enum Xtask {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 7] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/cc", "gcc"),
     // The headers and start files of C programs, which gcc only recommends.
     ("/usr/include/stdio.h", "libc6-dev"),
+    ("/usr/bin/node", "nodejs"),
     ("/usr/lib/go/bin/go", "golang-go"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
