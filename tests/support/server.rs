@@ -99,7 +99,15 @@ impl Setup {
         let config = home.path().join("soulbox.toml");
         // Most tests look at one execution at a time, in the language that starts fastest. A test's own settings
         // come after, since tables end what is outside of them.
-        let usual = [("drain_grace", "\"1s\""), ("languages", "[\"python\"]"), ("parked", "0")];
+        let prepared = std::env::temp_dir().join("soulbox-tests-prepared");
+        // Preparing takes a minute of both processors, and its outcome is the same for all.
+        let prepared = format!("{prepared:?}");
+        let usual = [
+            ("drain_grace", "\"1s\""),
+            ("languages", "[\"python\"]"),
+            ("parked", "0"),
+            ("prepared_dir", &prepared),
+        ];
         let left_out = |name: &str| self.config.contains(name) || (name == "languages" && self.all_languages);
         let usual = usual.iter().filter(|(name, _)| !left_out(name));
         let usual: String = usual.map(|(name, value)| format!("{name} = {value}\n")).collect();

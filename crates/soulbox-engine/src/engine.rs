@@ -28,6 +28,8 @@ const IDS_PER_CONTAINER: u32 = 1 << 16;
 pub struct EngineConfig {
     /// Where instances have their directories.
     pub state_dir: PathBuf,
+    /// Where bundles have what they prepare once, which instances can share.
+    pub prepared_dir: PathBuf,
     /// Executions that run at once.
     pub max_concurrent: usize,
     /// Executions that wait beyond those.
@@ -54,6 +56,7 @@ impl EngineConfig {
     /// Defaults, with everything below `state_dir`.
     pub fn new(state_dir: PathBuf) -> Self {
         EngineConfig {
+            prepared_dir: state_dir.join("prepared"),
             state_dir,
             max_concurrent: 100,
             max_queued: 1000,

@@ -48,7 +48,7 @@ pub(crate) struct Keeper {
     filters: Filters,
     instance: Arc<Instance>,
     ids: IdRange,
-    state_dir: PathBuf,
+    prepared_dir: PathBuf,
     /// The limits of a program that asks for none.
     default_limits: Limits,
     parking: Parking,
@@ -77,7 +77,7 @@ impl Keeper {
             bundle,
             instance,
             ids,
-            state_dir: config.state_dir.clone(),
+            prepared_dir: config.prepared_dir.clone(),
             default_limits: config.limits.default,
             generation: AtomicU64::new(1),
             current: Mutex::default(),
@@ -173,10 +173,10 @@ impl Keeper {
         let (bundle, target) = (Arc::clone(&self.bundle), directory.clone());
         let (cgroup, ids) = (self.instance.zygote_cgroup(&id), self.ids);
         let mode = self.start_mode();
-        let (state_dir, memory_bytes) = (self.state_dir.clone(), self.default_limits.memory_bytes);
+        let (prepared_dir, memory_bytes) = (self.prepared_dir.clone(), self.default_limits.memory_bytes);
         let version = self.version.clone().unwrap_or_default();
         let laid_out = tokio::task::spawn_blocking(move || {
-            let prepared = prepare(&bundle, &version, &state_dir, ids)?;
+            let prepared = prepare(&bundle, &version, &prepared_dir, ids)?;
             let settings = ContainerSettings {
                 cgroup: &cgroup,
                 mode,

@@ -1,12 +1,12 @@
 //! What a bundle has to have made once on this host before it can start, such as a compiled standard library.
 //!
-//! Owns `prepared/` in the state directory: one directory for each bundle and version of its toolchain, made
-//! whole or not at all, shared by all instances and kept over restarts. The command is the bundle's own, never
+//! Owns one directory for each bundle and version of its toolchain, made whole or not at all, shared by all
+//! instances and kept over restarts. The command is the bundle's own, never
 //! a user's; still an unprivileged user of the host executes it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +23,8 @@ pub(crate) enum PrepareError {
     Files(#[from] MaterializeError),
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} belongs to or can be written by other users; make it root's own (chown root, chmod go-w)", .0.display())]
+    Untrusted(PathBuf),
     #[error("the command that prepares bundle {bundle} failed: {output}")]
     Command { bundle: String, output: String },
 }
@@ -38,15 +40,23 @@ impl PrepareError {
 pub(crate) fn prepare(
     bundle: &Bundle,
     version: &str,
-    state_dir: &Path,
+    all: &Path,
     ids: IdRange,
 ) -> Result<Option<PathBuf>, PrepareError> {
     let Some(named) = bundle.prepare_command(Path::new("."))? else { return Ok(None) };
     let digest = digest(bundle, version, &named);
-    let all = state_dir.join("prepared");
-    fs::create_dir_all(&all).map_err(PrepareError::io("create", &all))?;
-    let all = fs::canonicalize(&all).map_err(PrepareError::io("read", &all))?;
+    fs::create_dir_all(all).map_err(PrepareError::io("create", all))?;
+    let all = fs::canonicalize(all).map_err(PrepareError::io("read", all))?;
+    check_owner(&all)?;
     let target = all.join(format!("{}-{digest}", bundle.name()));
+    if target.exists() {
+        return Ok(Some(target));
+    }
+    // Who comes second finds it made.
+    let lock = all.join(format!("{}.lock", bundle.name()));
+    let lock = File::create(&lock)
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(PrepareError::io("lock", &lock))?;
     if target.exists() {
         return Ok(Some(target));
     }
@@ -65,13 +75,19 @@ pub(crate) fn prepare(
     bundle.write_files(&runtime)?;
     let Some(command) = bundle.prepare_command(&runtime)? else { return Ok(None) };
     execute(bundle, &command, &made, own)?;
-    match fs::rename(&made, &target) {
-        Ok(()) => {}
-        // Another instance was faster.
-        Err(_) if target.exists() => {}
-        Err(error) => return Err(PrepareError::io("create", &target)(error)),
-    }
+    fs::rename(&made, &target).map_err(PrepareError::io("create", &target))?;
+    drop(lock);
     Ok(Some(target))
+}
+
+/// Root will execute what lies there.
+fn check_owner(directory: &Path) -> Result<(), PrepareError> {
+    const WRITE_BY_OTHERS: u32 = 0o022;
+    let metadata = fs::metadata(directory).map_err(PrepareError::io("read", directory))?;
+    if metadata.uid() != 0 || metadata.mode() & WRITE_BY_OTHERS != 0 {
+        return Err(PrepareError::Untrusted(directory.to_owned()));
+    }
+    Ok(())
 }
 
 fn execute(bundle: &Bundle, command: &[String], directory: &Path, id: u32) -> Result<(), PrepareError> {

@@ -23,6 +23,7 @@ const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
 struct RawConfig {
     listen: Option<SocketAddr>,
     state_dir: Option<PathBuf>,
+    prepared_dir: Option<PathBuf>,
     api_keys: Vec<String>,
     max_concurrent: Option<std::num::NonZeroUsize>,
     max_queued: Option<usize>,
@@ -93,6 +94,9 @@ impl ServeConfig {
         state_dir: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let mut engine = EngineConfig::new(state_dir.or(raw.state_dir).unwrap_or_else(default_state_dir));
+        if let Some(prepared_dir) = raw.prepared_dir {
+            engine.prepared_dir = prepared_dir;
+        }
         if let Some(max_concurrent) = raw.max_concurrent {
             engine.max_concurrent = max_concurrent.get();
         }
