@@ -34,13 +34,13 @@ fn run(server: &Server, languages: &[Value], number: usize) -> Result<(), String
     let language = &languages[number % languages.len()];
     let name = language["name"].as_str().unwrap();
     // The example in turn with the program that is told its number; some of those are compiled each time.
-    let echoes = echo(name).filter(|_| (number / languages.len()) % 3 != 0);
+    let echoes = echo(name).filter(|_| !(number / languages.len()).is_multiple_of(3));
     let (code, expected) = match echoes {
         Some(code) => (code.to_owned(), format!("{number} line {number}\n")),
         None => (language["example"].as_str().unwrap().to_owned(), "hello\n".to_owned()),
     };
     let mut files = json!([]);
-    if number % 7 == 0 {
+    if number.is_multiple_of(7) {
         files = json!([{"path": "number.txt", "content": number.to_string()}]);
     }
     let execution = server.execute(json!({

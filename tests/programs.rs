@@ -43,6 +43,7 @@ languages! {
     every_bash_program_prints_what_it_must: "bash" as as_expected,
     every_c_program_prints_what_it_must: "c" as as_expected,
     every_go_program_prints_what_it_must: "go" as as_expected,
+    every_java_program_prints_what_it_must: "java" as as_expected,
     every_javascript_program_does_what_bare_node_does: "javascript" as as_bare_node,
     every_perl_program_prints_what_it_must: "perl" as as_expected,
     every_python_program_prints_what_it_must: "python" as as_expected,
@@ -160,7 +161,10 @@ fn without_pid(text: &str) -> String {
 
 fn main_file(program: &Path) -> PathBuf {
     let names = fs::read_dir(program).unwrap().map(|entry| PathBuf::from(entry.unwrap().file_name()));
-    names.into_iter().find(|name| name.file_stem().is_some_and(|stem| stem == "main")).expect("a main file")
+    names
+        .into_iter()
+        .find(|name| name.file_stem().is_some_and(|stem| stem.eq_ignore_ascii_case("main")))
+        .expect("a main file")
 }
 
 fn arguments(program: &Path) -> String {

@@ -27,6 +27,8 @@ enum Kind {
     },
     /// `/dev/null`.
     Null,
+    /// A file that is open for reading alone, as that of a runtime's library.
+    File,
 }
 
 #[derive(Clone, Copy)]
@@ -78,7 +80,8 @@ impl Descriptors {
     /// None, as for an interpreter without an event loop.
     pub(crate) const NONE: Self = Descriptors { open: List::EMPTY, watches: List::EMPTY };
 
-    /// What is open now and can be made anew. Sockets and files cannot, and so are closed in sandboxes.
+    /// What is open now and can be made anew. Sockets and files that are open for writing cannot, and so are
+    /// closed in sandboxes.
     pub(crate) fn of_process() -> Result<Self> {
         let mut found = Self::NONE;
         sys::each_number_in(c"/proc/self/fd", |fd| if fd < FIRST_OTHER_FD { Ok(()) } else { found.add(fd) })?;
@@ -98,11 +101,15 @@ impl Descriptors {
             _ if target.starts_with(b"pipe:[") => {
                 Kind::Pipe { inode: number(&target[b"pipe:[".len()..], 10), pending: sys::bytes_to_read(fd)? }
             }
+            _ if target.starts_with(b"/") => Kind::File,
             _ => return Ok(()),
         };
         let mut text = [0; 4096];
         let text = sys::read_file(path_of(b"fdinfo", fd).as_c_str(), &mut text)?;
         let flags = field(text, b"flags:").map_or(0, |flags| number(flags, 8)) as c_int;
+        if kind == Kind::File && flags & libc::O_ACCMODE != libc::O_RDONLY {
+            return Ok(());
+        }
         self.open.push(Descriptor { fd, kind, flags })?;
         if kind == Kind::Epoll {
             for line in text.split(|byte| *byte == b'\n') {
@@ -126,6 +133,10 @@ impl Descriptors {
                 Kind::Epoll => place(sys::epoll_create(creation & libc::O_CLOEXEC)?, descriptor)?,
                 Kind::EventFd => place(sys::event_fd(creation)?, descriptor)?,
                 Kind::Null => place(sys::open(c"/dev/null", descriptor.flags, 0)?, descriptor)?,
+                Kind::File => {
+                    let again = path_of(b"fd", descriptor.fd);
+                    place(sys::open(again.as_c_str(), libc::O_RDONLY, 0)?, descriptor)?;
+                }
                 Kind::Pipe { inode, pending } if !is_writer(descriptor) => {
                     self.renew_pipe(inode, pending, descriptor)?;
                 }

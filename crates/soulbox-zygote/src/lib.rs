@@ -24,6 +24,7 @@
 mod descriptors;
 #[cfg(feature = "artifact")]
 mod freestanding;
+mod java;
 mod main_process;
 mod network;
 mod node;

@@ -15,7 +15,6 @@ use crate::main_process::Prepared;
 use crate::pid1::Then;
 use crate::serve::{self, Hooks};
 use crate::sys::{self, Errno};
-use crate::text::Text;
 use crate::threads;
 
 type Env = *mut c_void;
@@ -93,7 +92,7 @@ extern "C" fn hold_streams(_: Env, _: Info) -> Value {
     });
     match replaced {
         Ok(()) => ptr::null_mut(),
-        Err(errno) => give_up(errno),
+        Err(errno) => serve::give_up(errno),
     }
 }
 
@@ -102,7 +101,7 @@ extern "C" fn release_streams(_: Env, _: Info) -> Value {
     for (fd, held) in (0..).zip(&HELD) {
         let held = held.load(Ordering::Relaxed);
         if let Err(errno) = sys::dup_to(held, fd, 0) {
-            give_up(errno);
+            serve::give_up(errno);
         }
         sys::close(held);
     }
@@ -125,17 +124,8 @@ extern "C" fn serve(env: Env, _: Info) -> Value {
         Ok(value) => value,
         // The daemon has closed the socket.
         Err(Errno(libc::EPIPE)) => sys::exit_group(0),
-        Err(errno) => give_up(errno),
+        Err(errno) => serve::give_up(errno),
     }
-}
-
-/// Ends the process, which cannot do its work.
-fn give_up(Errno(errno): Errno) -> ! {
-    let mut text = Text::new();
-    let written = text.push(b"the shim failed with errno ");
-    let _ = written.and_then(|()| text.push_number(errno.unsigned_abs().into()));
-    let _ = text.push(b"\n").and_then(|()| sys::write(2, text.as_c_str().to_bytes()));
-    sys::exit_group(1)
 }
 
 /// `exit(code)`: ends the process at once.

@@ -14,6 +14,7 @@ use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn, Then};
 use crate::socket;
 use crate::sys::{self, Cloned, Errno, Fd};
+use crate::text::Text;
 
 /// Namespaces that are made for every sandbox. Its network namespace is made as well, or is one as good as
 /// new. Its cgroup namespace follows once it is in its leaf cgroup, which then becomes the root that it sees;
@@ -229,6 +230,15 @@ fn call(hook: Option<extern "C" fn()>) {
     if let Some(hook) = hook {
         hook();
     }
+}
+
+/// Ends the process, which cannot do its work.
+pub(crate) fn give_up(Errno(errno): Errno) -> ! {
+    let mut text = Text::new();
+    let written = text.push(b"the shim failed with errno ");
+    let _ = written.and_then(|()| text.push_number(errno.unsigned_abs().into()));
+    let _ = text.push(b"\n").and_then(|()| sys::write(2, text.as_c_str().to_bytes()));
+    sys::exit_group(1)
 }
 
 /// Ends the process, for a program that has no libc to do it.

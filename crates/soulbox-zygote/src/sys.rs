@@ -109,6 +109,12 @@ pub(crate) fn process_id() -> c_int {
     unsafe { call!(getpid) }.map_or(0, |pid| pid as c_int)
 }
 
+/// gettid(2).
+pub(crate) fn thread_id() -> c_int {
+    // SAFETY: takes no memory and cannot fail.
+    unsafe { call!(gettid) }.map_or(0, |tid| tid as c_int)
+}
+
 /// tgkill(2).
 pub(crate) fn signal_thread(process: c_int, thread: c_int, signal: c_int) -> Result<()> {
     // SAFETY: takes no memory.

@@ -12,7 +12,7 @@ use libc::c_int;
 
 use crate::sys::{self, Errno, Result, SignalAction};
 
-/// Most threads that an interpreter may have beside its main one.
+/// Most threads that an interpreter may have beside the one that serves.
 const MAX_THREADS: usize = 32;
 
 /// glibc's and musl's signal for setuid(3): one that no libc lets a thread block.
@@ -36,11 +36,11 @@ static PARKED: [Parked; MAX_THREADS] = [const {
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
 static SETTLED: AtomicUsize = AtomicUsize::new(0);
 
-/// Parks all threads but the calling one, which is the process's first. They never run again here.
+/// Parks all threads but the calling one. They never run again here.
 pub(crate) fn park() -> Result<()> {
     let handler = SignalAction::handler(on_signal as *const () as usize, restore as *const () as usize);
     let before = sys::exchange_signal_action(PARKING_SIGNAL, &handler)?;
-    let own = sys::process_id();
+    let (process, own) = (sys::process_id(), sys::thread_id());
     let mut count = 0;
     sys::each_number_in(c"/proc/self/task", |thread| {
         if thread == own {
@@ -50,7 +50,7 @@ pub(crate) fn park() -> Result<()> {
         if count > MAX_THREADS {
             return Err(Errno(libc::E2BIG));
         }
-        sys::signal_thread(own, thread, PARKING_SIGNAL)
+        sys::signal_thread(process, thread, PARKING_SIGNAL)
     })?;
     while SETTLED.load(Ordering::Acquire) < count {
         sys::yield_now();
@@ -58,14 +58,14 @@ pub(crate) fn park() -> Result<()> {
     sys::exchange_signal_action(PARKING_SIGNAL, &before).map(drop)
 }
 
-/// Makes the parked threads again, in a copy of the process that has only its first one. They take over all
-/// that the caller has given up: ids, capabilities, seccomp filters.
+/// Makes the parked threads again, in a copy of the process, which has only the one that was not parked. They
+/// take over all that the caller has given up: ids, capabilities, seccomp filters.
 pub(crate) fn resume() -> Result<()> {
     for parked in PARKED.iter().take(SETTLED.load(Ordering::Acquire)) {
         let [stack, tls, tid_slot] =
             [&parked.stack, &parked.tls, &parked.tid_slot].map(|word| word.load(Ordering::Relaxed));
         // SAFETY: `settle` wrote down a thread that was interrupted by a signal, whose frame is on top of
-        // that stack. Nobody runs on it in this process, since only its first thread was copied.
+        // that stack. Nobody runs on it in this process, since only the thread that was not parked was copied.
         unsafe { sys::clone_thread(stack, tls, tid_slot) }?;
     }
     Ok(())

@@ -28,6 +28,7 @@ const NEEDED: [(&str, &str); 7] = [
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/bin/node", "nodejs"),
     ("/usr/lib/go/bin/go", "golang-go"),
+    ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),

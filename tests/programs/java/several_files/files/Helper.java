@@ -1,0 +1,5 @@
+class Helper {
+    static String shout(String text) {
+        return text.toUpperCase() + "!";
+    }
+}

@@ -1,0 +1,5 @@
+import com.example.Missing;
+
+public class Main {
+    public static void main(String[] args) {}
+}
