@@ -1,9 +1,10 @@
 //! Complete programs, each with what it must print: `tests/programs/LANGUAGE/NAME`.
 //!
-//! A program is a folder with `main.EXTENSION` and `expected_stdout`. It may also have `stdin`, `args` (one a
-//! line), `files` (a tree laid beside the program), `expected_exit_code` or, where a signal ends it,
-//! `expected_signal`, and `expected_stderr_contains` (lines that standard error must have; without it, standard
-//! error must be empty). A program in JavaScript has no expectations: it must do what bare Node does with it.
+//! A program is a folder with its first file, called `main` with the extension of the language, and
+//! `expected_stdout`. It may also have `stdin`, `args` (one a line), `files` (a tree laid beside the program),
+//! `expected_exit_code` or, where a signal ends it, `expected_signal`, and `expected_stderr_contains` (lines
+//! that standard error must have; without it, standard error must be empty). A program in JavaScript has no
+//! expectations: it must do what bare Node does with it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
@@ -28,7 +29,7 @@ const MEMORY_BYTES: u64 = 512 << 20;
 const OUTPUT_BYTES: u64 = 16 << 20;
 
 macro_rules! languages {
-    ($($test:ident: $language:literal as $check:ident),* $(,)?) => {
+    ($($test:ident: $language:literal, $check:expr;)*) => {
         const TESTED: &[&str] = &[$($language),*];
         $(
             #[test]
@@ -40,14 +41,14 @@ macro_rules! languages {
 }
 
 languages! {
-    every_bash_program_prints_what_it_must: "bash" as as_expected,
-    every_c_program_prints_what_it_must: "c" as as_expected,
-    every_go_program_prints_what_it_must: "go" as as_expected,
-    every_java_program_prints_what_it_must: "java" as as_expected,
-    every_javascript_program_does_what_bare_node_does: "javascript" as as_bare_node,
-    every_perl_program_prints_what_it_must: "perl" as as_expected,
-    every_python_program_prints_what_it_must: "python" as as_expected,
-    every_typescript_program_prints_what_it_must: "typescript" as as_expected,
+    every_bash_program_prints_what_it_must: "bash", as_expected;
+    every_c_program_prints_what_it_must: "c", as_expected;
+    every_go_program_prints_what_it_must: "go", as_expected;
+    every_java_program_prints_what_it_must: "java", as_expected;
+    every_perl_program_prints_what_it_must: "perl", as_expected;
+    every_python_program_prints_what_it_must: "python", as_expected;
+    every_typescript_program_prints_what_it_must: "typescript", as_expected;
+    every_javascript_program_does_what_bare_node_does: "javascript", as_bare_node;
 }
 
 #[test]
