@@ -241,7 +241,8 @@ fn a_program_that_takes_too_much_memory_is_ended() {
     let with = json!({"limits": {"memory_bytes": 32 << 20, "wall_time_ms": 60_000, "cpu_time_ms": 60_000}});
     each(programs, &with, |language, execution| {
         execution.is("out_of_memory").because(&["32.0 MiB"]);
-        assert!(execution.usage("memory_peak_bytes") <= f64::from(32 << 20), "{language}");
+        // On cgroup v1 the threads of a program that is being killed are charged beyond the limit, by some pages.
+        assert!(execution.usage("memory_peak_bytes") < f64::from(33 << 20), "{language}");
     });
 }
 
