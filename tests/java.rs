@@ -9,15 +9,17 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::{Value, json};
-use support::{Execution, Server, Setup};
+use support::{Execution, Server, Setup, share};
 
 /// Forks of one zygote, all with their right answer.
 const FORKS: usize = 1_000;
 
-fn server() -> Server {
-    Setup::new().config("languages = [\"java\"]\n").start()
+fn server() -> Arc<Server> {
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+    share(&SHARED, Setup::new().config("languages = [\"java\"]\n"))
 }
 
 /// The statements of a `main` as a program.

@@ -26,7 +26,7 @@ pub(crate) use host::{
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
 pub(crate) use running::{HOLD, Running};
-pub(crate) use server::{Server, Setup, shared, shared_by_all_languages};
+pub(crate) use server::{Server, Setup, share, shared, shared_by_all_languages};
 use tempfile::TempDir;
 
 /// The program under test.

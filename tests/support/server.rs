@@ -169,7 +169,8 @@ pub(crate) fn shared_by_all_languages() -> Arc<Server> {
     share(&SHARED, Setup::new().all_languages())
 }
 
-fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
+/// A server that the tests of one file share while any of them has it.
+pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
     let mut shared = place.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
         let server = Arc::new(setup.start());
