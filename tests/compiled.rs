@@ -57,6 +57,7 @@ fn a_program_that_is_wrong_is_answered_with_what_the_compiler_says() {
     for (code, words) in c_cases {
         let execution = execute(&server, "c", &[file("main.c", code)]);
         not_compiled(&execution, words);
+        execution.because(&["the compiler exited with code 1"]);
         assert_eq!(execution.compile()["exit_code"], 1, "{:#}", execution.document());
     }
     let go_cases: [(&str, &[&str]); 6] = [

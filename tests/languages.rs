@@ -345,6 +345,25 @@ fn a_server_has_the_languages_that_were_chosen() {
 }
 
 #[test]
+fn a_missing_toolchain_makes_its_language_unavailable_and_no_other() {
+    let go = std::path::Path::new("/usr/lib/go");
+    let server = Setup::new().config("languages = [\"bash\", \"go\"]").hide(go).start();
+    let languages = server.get("/v1/languages").json();
+    let [bash, go] = languages["languages"].as_array().unwrap().as_slice() else { panic!("{languages}") };
+    assert_eq!((&bash["ready"], &bash["unavailable_reason"]), (&json!(true), &Value::Null));
+    assert_eq!((&go["ready"], &go["version"]), (&json!(false), &Value::Null));
+    let reason = go["unavailable_reason"].as_str().unwrap();
+    assert!(
+        reason.contains("/usr/lib/go/bin/go") && reason.contains("apt-get install golang-go"),
+        "{reason}"
+    );
+    let refused = server.post(json!({"language": "go", "code": go["example"]}));
+    assert!(refused.status >= 400 && refused.text().contains(reason), "{}", refused.text());
+    let execution = server.execute(json!({"language": "bash", "code": bash["example"]}));
+    assert_eq!(execution.is("succeeded").stdout(), "hello\n");
+}
+
+#[test]
 fn nothing_of_a_run_is_left_whatever_it_started() {
     let server = Setup::new().config("languages = [\"bash\"]").start();
     let code = "for i in 1 2 3; do (trap '' TERM HUP INT; setsid sleep 600) & done; disown -a; echo started";

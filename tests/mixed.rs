@@ -4,10 +4,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use support::{Server, Setup, eventually, holdings, within};
+use support::{Holdings, Server, Setup, eventually, holdings, within};
 
 const RUNS: usize = 500;
 const CLIENTS: usize = 20;
@@ -33,13 +34,13 @@ fn run(server: &Server, languages: &[Value], number: usize) -> Result<(), String
     let language = &languages[number % languages.len()];
     let name = language["name"].as_str().unwrap();
     // The example in turn with the program that is told its number; some of those are compiled each time.
-    let echoes = echo(name).filter(|_| (number / languages.len()) % 3 != 0);
+    let echoes = echo(name).filter(|_| !(number / languages.len()).is_multiple_of(3));
     let (code, expected) = match echoes {
         Some(code) => (code.to_owned(), format!("{number} line {number}\n")),
         None => (language["example"].as_str().unwrap().to_owned(), "hello\n".to_owned()),
     };
     let mut files = json!([]);
-    if number % 7 == 0 {
+    if number.is_multiple_of(7) {
         files = json!([{"path": "number.txt", "content": number.to_string()}]);
     }
     let execution = server.execute(json!({
@@ -72,7 +73,11 @@ fn five_hundred_runs_of_all_languages_are_answered_rightly_and_leave_nothing() {
     let parked = 2 * languages.len();
     let idle = || {
         let all_parked = server.metrics().sum("soulbox_sandboxes_parked", &[]) == parked as f64;
-        Some(holdings(&server)).filter(|held| all_parked && held.leaves.len() == parked)
+        let held = holdings(&server);
+        // A leaf has a directory in each hierarchy.
+        let sandboxes: BTreeSet<_> = held.leaves.iter().filter_map(|leaf| leaf.file_name()).collect();
+        let only_parked = all_parked && sandboxes.len() == parked;
+        only_parked.then_some(held)
     };
     let before = eventually("the server is idle", idle);
     let (next, wrong) = (AtomicUsize::new(0), std::sync::Mutex::new(Vec::new()));
@@ -91,10 +96,15 @@ fn five_hundred_runs_of_all_languages_are_answered_rightly_and_leave_nothing() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} of {RUNS} were wrong:\n{}", wrong.len(), wrong.join("\n"));
+    // Sandboxes are parked when a run has ended and there is not much to do.
+    for number in 0..languages.len() {
+        run(&server, &languages, number).unwrap();
+    }
     let mut after = holdings(&server);
     let as_before = within(support::DEADLINE / 2, || {
         after = idle()?;
-        let same = after.mounts == before.mounts && after.processes.len() == before.processes.len();
+        let counts = |held: &Holdings| (held.mounts, held.leaves.len(), held.processes.len());
+        let same = counts(&after) == counts(&before);
         // Executables that are kept, network namespaces that are kept, and connections that end just now.
         (same && after.open_files <= before.open_files + RUNS / 7 + 3 * CLIENTS).then_some(())
     });

@@ -1,16 +1,19 @@
 //! Complete programs, each with what it must print: `tests/programs/LANGUAGE/NAME`.
 //!
-//! A program is a folder with its first file, which is called as the language has it (`main.py`, `main.c`),
-//! and `expected_stdout`. It may also have `stdin`, `args` (one a line), `files` (a tree laid beside the
-//! program), `expected_exit_code` or, where a signal ends it, `expected_signal`, and
-//! `expected_stderr_contains` (lines that standard error must have; without it, standard error must be empty).
+//! A program is a folder with its first file, called `main` with the extension of the language, and
+//! `expected_stdout`. It may also have `stdin`, `args` (one a line), `files` (a tree laid beside the program),
+//! `expected_exit_code` or, where a signal ends it, `expected_signal`, and `expected_stderr_contains` (lines
+//! that standard error must have; without it, standard error must be empty). A program in JavaScript has no
+//! expectations: it must do what bare Node does with it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use base64::Engine as _;
@@ -23,25 +26,29 @@ const FEWEST: usize = 8;
 
 const MEMORY_BYTES: u64 = 512 << 20;
 
+const OUTPUT_BYTES: u64 = 16 << 20;
+
 macro_rules! languages {
-    ($($test:ident: $language:literal),* $(,)?) => {
+    ($($test:ident: $language:literal, $check:expr;)*) => {
         const TESTED: &[&str] = &[$($language),*];
         $(
             #[test]
             fn $test() {
-                all_print_what_they_must($language);
+                check_all($language, $check);
             }
         )*
     };
 }
 
 languages! {
-    every_bash_program_prints_what_it_must: "bash",
-    every_c_program_prints_what_it_must: "c",
-    every_go_program_prints_what_it_must: "go",
-    every_java_program_prints_what_it_must: "java",
-    every_perl_program_prints_what_it_must: "perl",
-    every_python_program_prints_what_it_must: "python",
+    every_bash_program_prints_what_it_must: "bash", as_expected;
+    every_c_program_prints_what_it_must: "c", as_expected;
+    every_go_program_prints_what_it_must: "go", as_expected;
+    every_java_program_prints_what_it_must: "java", as_expected;
+    every_perl_program_prints_what_it_must: "perl", as_expected;
+    every_python_program_prints_what_it_must: "python", as_expected;
+    every_typescript_program_prints_what_it_must: "typescript", as_expected;
+    every_javascript_program_does_what_bare_node_does: "javascript", as_bare_node;
 }
 
 #[test]
@@ -56,11 +63,12 @@ fn languages(server: &Server) -> Vec<Value> {
     server.get("/v1/languages").json()["languages"].as_array().unwrap().clone()
 }
 
-fn all_print_what_they_must(language: &str) {
+type Check = fn(&Path, &Execution) -> Result<(), String>;
+
+fn check_all(language: &str, check: Check) {
     let server = shared_by_all_languages();
     let known = languages(&server).into_iter().find(|known| known["name"] == language).unwrap();
     assert!(known["unavailable_reason"].is_null(), "{language} must be installed: {known}");
-    let file_name = known["file_name"].as_str().unwrap();
     let programs = programs(language);
     assert!(programs.len() >= FEWEST, "there are only {} programs", programs.len());
     let (left, wrong) = (Mutex::new(programs), Mutex::new(Vec::new()));
@@ -68,7 +76,8 @@ fn all_print_what_they_must(language: &str) {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(program) = { left.lock().unwrap().pop() } {
-                    if let Err(reason) = check(&server, language, file_name, &program) {
+                    let checked = execute(&server, language, &program);
+                    if let Err(reason) = checked.and_then(|execution| check(&program, &execution)) {
                         wrong.lock().unwrap().push(format!("{}: {reason}", program.display()));
                     }
                 }
@@ -85,9 +94,8 @@ fn programs(language: &str) -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().unwrap().is_dir()).map(|entry| entry.path()).collect()
 }
 
-fn check(server: &Server, language: &str, file_name: &str, program: &Path) -> Result<(), String> {
+fn as_expected(program: &Path, execution: &Execution) -> Result<(), String> {
     let read = |name: &str| fs::read_to_string(program.join(name)).ok();
-    let execution = execute(server, language, file_name, program)?;
     let expect = |is_so: bool, what: &str| {
         if is_so { Ok(()) } else { Err(format!("{what}; got {:#}", execution.document())) }
     };
@@ -109,15 +117,74 @@ fn check(server: &Server, language: &str, file_name: &str, program: &Path) -> Re
     expect(execution.exit_code() == Some(code), &format!("exit code must be {code}"))
 }
 
-fn execute(server: &Server, language: &str, file_name: &str, program: &Path) -> Result<Execution, String> {
-    let mut files = vec![file(program, Path::new(file_name))];
+/// Runs the program by the bare interpreter, in the environment that a sandbox has.
+fn as_bare_node(program: &Path, execution: &Execution) -> Result<(), String> {
+    let workspace = tempfile::tempdir().unwrap();
+    let extra = program.join("files");
+    for path in tree(&extra, Path::new("")) {
+        let target = workspace.path().join(&path);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(extra.join(&path), target).unwrap();
+    }
+    let main = main_file(program);
+    fs::copy(program.join(&main), workspace.path().join(&main)).unwrap();
+    let mut child = Command::new("/usr/bin/node")
+        .arg(workspace.path().join(&main))
+        .args(arguments(program).lines())
+        .current_dir(workspace.path())
+        .env_clear()
+        .envs([("PATH", "/usr/bin:/bin"), ("HOME", "/workspace"), ("LC_CTYPE", "C.UTF-8")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It fits into a pipe. Who does not read it leaves it there.
+    let _ = child.stdin.take().unwrap().write_all(stdin(program).as_bytes());
+    let bare = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        without_pid(&text.replace(workspace.path().to_str().unwrap(), "/workspace"))
+    };
+    let want = (text(&bare.stdout), text(&bare.stderr), bare.status.code().map(i64::from));
+    let got = (execution.stdout().to_owned(), without_pid(execution.stderr()), execution.exit_code());
+    if want == got { Ok(()) } else { Err(format!("bare Node: {want:#?}\nhere: {got:#?}")) }
+}
+
+/// Node's warnings begin with the process id.
+fn without_pid(text: &str) -> String {
+    let line = |line: &str| match line.split_once(") ") {
+        Some((head, rest)) if head.starts_with("(node:") => format!("(node) {rest}"),
+        _ => line.to_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn main_file(program: &Path) -> PathBuf {
+    let names = fs::read_dir(program).unwrap().map(|entry| PathBuf::from(entry.unwrap().file_name()));
+    names
+        .into_iter()
+        .find(|name| name.file_stem().is_some_and(|stem| stem.eq_ignore_ascii_case("main")))
+        .expect("a main file")
+}
+
+fn arguments(program: &Path) -> String {
+    fs::read_to_string(program.join("args")).unwrap_or_default()
+}
+
+fn stdin(program: &Path) -> String {
+    fs::read_to_string(program.join("stdin")).unwrap_or_default()
+}
+
+fn execute(server: &Server, language: &str, program: &Path) -> Result<Execution, String> {
+    let main = main_file(program);
+    let mut files = vec![file(program, &main)];
     let extra = program.join("files");
     files.extend(tree(&extra, Path::new("")).iter().map(|path| file(&extra, path)));
-    let args = fs::read_to_string(program.join("args")).unwrap_or_default();
-    let stdin = fs::read_to_string(program.join("stdin")).unwrap_or_default();
     let response = server.post(json!({
-        "language": language, "files": files, "entrypoint": file_name,
-        "args": args.lines().collect::<Vec<_>>(), "stdin": stdin, "limits": {"memory_bytes": MEMORY_BYTES}
+        "language": language, "files": files, "entrypoint": main.to_str(),
+        "args": arguments(program).lines().collect::<Vec<_>>(), "stdin": stdin(program),
+        "limits": {"memory_bytes": MEMORY_BYTES, "output_bytes": OUTPUT_BYTES}
     }));
     match response.status {
         200 => Ok(Execution::ended(response.json())),

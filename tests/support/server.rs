@@ -26,6 +26,7 @@ pub(crate) struct Setup {
     listen: Option<String>,
     key: Option<String>,
     open_files: Option<u32>,
+    hidden: Option<PathBuf>,
 }
 
 /// A running server. Dropping it ends it and removes what it had.
@@ -79,6 +80,12 @@ impl Setup {
         self
     }
 
+    /// A directory that is empty for the server, as if what it has were not installed.
+    pub(crate) fn hide(mut self, directory: &Path) -> Self {
+        self.hidden = Some(directory.canonicalize().unwrap());
+        self
+    }
+
     /// The API key that requests show.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
@@ -101,6 +108,10 @@ impl Setup {
         let mut command = soulbox();
         if let Some(limit) = self.open_files {
             command = shell(&format!("ulimit -Sn {limit}; exec {SOULBOX} \"$@\""));
+        }
+        if let Some(directory) = self.hidden {
+            let hide = format!("mount -t tmpfs none {} && exec {SOULBOX} \"$@\"", directory.display());
+            command = shell(&format!("exec unshare --mount --propagation private sh -c '{hide}' sh \"$@\""));
         }
         let mut child = command
             .args(["serve", "--listen", listen, "--config"])
@@ -169,7 +180,7 @@ pub(crate) fn shared_by_all_languages() -> Arc<Server> {
     share(&SHARED, Setup::new().all_languages())
 }
 
-/// A server that the tests of one file share while any of them has it.
+/// The server that lives in a place, or a new one there.
 pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
     let mut shared = place.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {

@@ -146,7 +146,9 @@ impl Job {
             (Status::Cancelled, _) => Ok(Err(Done::Cancelled)),
             (status, _) => {
                 let status = if status == Status::InternalError { status } else { Status::CompileFailed };
-                let detail = format!("compiling: {}", detail.unwrap_or_default());
+                // It is told of every sandbox's main process that it is a program.
+                let detail = detail.unwrap_or_default().replace("the program ", "the compiler ");
+                let detail = format!("compiling: {detail}");
                 Ok(Err(Done::NotCompiled { status, detail, compilation }))
             }
         }

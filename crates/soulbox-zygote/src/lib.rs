@@ -15,6 +15,9 @@
 //!   └ waits again       └ reaps; reports the end
 //! ```
 //!
+//! Interpreters with threads and an event loop need more than a fork: `threads.rs` makes the threads again,
+//! `descriptors.rs` the descriptors, and `node.rs` is the shim's face towards Node.
+//!
 //! pid 1 is a process of its own so that signals keep their default actions in the program (a kernel
 //! ignores them in pid 1 of a namespace), so that orphans are reaped, and so that the exit status comes
 //! from waitid(2) in a process that never ran untrusted code.

@@ -21,13 +21,14 @@ enum Xtask {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 8] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/cc", "gcc"),
     // The headers and start files of C programs, which gcc only recommends.
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/lib/go/bin/go", "golang-go"),
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
+    ("/usr/bin/node", "nodejs"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
