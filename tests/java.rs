@@ -9,15 +9,17 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::{Value, json};
-use support::{Execution, Server, Setup};
+use support::{Execution, Server, Setup, share};
 
 /// Forks of one zygote, all with their right answer.
 const FORKS: usize = 1_000;
 
-fn server() -> Server {
-    Setup::new().config("languages = [\"java\"]\n").start()
+fn server() -> Arc<Server> {
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+    share(&SHARED, Setup::new().config("languages = [\"java\"]\n"))
 }
 
 /// The statements of a `main` as a program.
@@ -217,6 +219,26 @@ fn a_program_that_fills_its_memory_meets_out_of_memory_error_first() {
             execution.document()
         );
     }
+}
+
+#[test]
+fn every_thread_has_given_up_its_privileges() {
+    let execution = run(
+        &server(),
+        "Map<String, Integer> seen = new TreeMap<>(); int threads = 0;
+        for (java.io.File task : new java.io.File(\"/proc/self/task\").listFiles()) { threads++;
+            for (String line : java.nio.file.Files.readAllLines(task.toPath().resolve(\"status\")))
+                if (line.matches(\"(Uid|Gid|Groups|CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):.*\"))
+                    seen.merge(line.replaceAll(\"\\\\s+\", \" \").trim(), 1, Integer::sum); }
+        int all = threads; System.out.println(threads > 10 && seen.values().stream().allMatch(n -> n == all));
+        System.out.println(String.join(\" \", seen.keySet()).replaceAll(\"\\\\b1\\\\d{3}\\\\b\", \"ID\"));",
+    );
+    let none = "0000000000000000";
+    let expected = format!(
+        "true\nCapAmb: {none} CapBnd: {none} CapEff: {none} CapInh: {none} CapPrm: {none} \
+         Gid: ID ID ID ID Groups: NoNewPrivs: 1 Seccomp: 2 Uid: ID ID ID ID\n"
+    );
+    assert_eq!(execution.stdout(), expected, "{:#}", execution.document());
 }
 
 #[test]
