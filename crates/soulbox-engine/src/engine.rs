@@ -210,12 +210,12 @@ impl Engine {
         &self.config.limits
     }
 
-    /// Whether executions are taken and every available language has its zygote.
+    /// Whether executions are taken: every available language has its zygote, or has failed to start one, and
+    /// at least one has.
     pub fn is_ready(&self) -> bool {
-        let mut available = self.keepers.iter().filter(|keeper| keeper.unavailable().is_none()).peekable();
         !self.draining.load(Ordering::Acquire)
-            && available.peek().is_some()
-            && available.all(|keeper| keeper.is_up())
+            && self.keepers.iter().any(|keeper| keeper.is_up())
+            && self.keepers.iter().all(|keeper| keeper.unavailable().is_some() || keeper.is_settled())
     }
 
     /// Executions that wait and that run.
@@ -241,7 +241,10 @@ impl Engine {
                         StartMode::Spawn => "spawn",
                     },
                     ready: keeper.is_up(),
-                    unavailable: keeper.unavailable().map(|reason| reason.to_string()),
+                    unavailable: keeper
+                        .unavailable()
+                        .map(|reason| reason.to_string())
+                        .or_else(|| keeper.failure()),
                 }
             })
             .collect()

@@ -129,6 +129,16 @@ impl Keeper {
         self.up.load(Ordering::Acquire)
     }
 
+    /// Whether a zygote is ready, or none could be started.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_up() || self.failure().is_some()
+    }
+
+    /// Why no zygote is ready, when the last start failed. The next request tries again.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.last_failure().as_ref().filter(|_| !self.is_up()).map(|(_, why)| why.clone())
+    }
+
     /// A zygote that was alive a moment ago, where there is one and nobody is starting another.
     pub(crate) fn ready_zygote(&self) -> Option<Arc<Zygote>> {
         let current = self.current.try_lock().ok()?;
