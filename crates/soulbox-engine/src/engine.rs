@@ -13,7 +13,7 @@ use crate::compile::Binaries;
 use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing};
 use crate::job::{Done, Job};
 use crate::keeper::Keeper;
-use crate::limits::LimitPolicy;
+use crate::limits::{LimitPolicy, Limits};
 use crate::parking::Parking;
 use crate::registry::{Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError};
@@ -302,10 +302,23 @@ impl Engine {
         Ok(ticket)
     }
 
+    pub(crate) fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    pub(crate) fn compile_limits(&self) -> &Limits {
+        &self.config.limits.compile
+    }
+
+    /// Whether there is more to run than processors.
+    pub(crate) fn is_busy(&self) -> bool {
+        let (queued, running) = self.load();
+        queued > 0 || running > self.cores
+    }
+
     /// Parks sandboxes for requests to come, unless those that are there want the processor.
     fn park(&self, keeper: &Arc<Keeper>) {
-        let (queued, running) = self.load();
-        if queued == 0 && running < self.cores && !self.draining.load(Ordering::Acquire) {
+        if !self.is_busy() && !self.draining.load(Ordering::Acquire) {
             Parking::refill(keeper);
         }
     }
@@ -345,7 +358,7 @@ impl Engine {
         };
         ticket.set_running();
         let started = Instant::now();
-        let done = job.run(&ticket, &self.binaries, &self.config.limits.compile).await;
+        let done = job.run(&ticket, &self).await;
         let elapsed = started.elapsed();
         let subject = ticket.subject();
         let without_run = |status, detail| {

@@ -12,7 +12,8 @@ use globset::GlobSet;
 use soulbox_bundle::{Places, Unavailable};
 use soulbox_sandbox::{Ended, RunReport, SpawnError, WORKSPACE, Workload, WorkloadFile, Zygote, error_chain};
 
-use crate::compile::{Binaries, Built, CacheKey, Compilation};
+use crate::compile::{Built, CacheKey, Compilation};
+use crate::engine::Engine;
 use crate::execution::{StartKind, Status, judge};
 use crate::keeper::Keeper;
 use crate::limits::Limits;
@@ -49,12 +50,8 @@ pub(crate) enum Done {
 
 impl Job {
     /// Runs all steps. The error is a sentence for the client.
-    pub(crate) async fn run(
-        self,
-        ticket: &Ticket,
-        binaries: &Binaries,
-        compile_limits: &Limits,
-    ) -> Result<Done, String> {
+    pub(crate) async fn run(self, ticket: &Ticket, engine: &Engine) -> Result<Done, String> {
+        let compile_limits = engine.compile_limits();
         let limits = ticket.subject().limits;
         let keeper = Arc::clone(&self.keeper);
         // First of all: how programs come to run is certain when there is a zygote.
@@ -74,13 +71,13 @@ impl Job {
         let Some(compile) = compile.map_err(sentence)? else {
             let command = keeper.run_command(&places("", limits.memory_bytes)).map_err(sentence)?;
             let workload = self.into_workload(command, limits.memory_bytes)?;
-            let ran = in_sandbox(&keeper, ticket, found, "", &workload, &limits).await?;
+            let ran = in_sandbox(engine, &keeper, ticket, found, "", &workload, &limits).await?;
             return Ok(match ran {
                 None => Done::Cancelled,
                 Some((report, kind)) => Done::Ran { report: Box::new(report), kind, compilation: None },
             });
         };
-        let built = match self.build(ticket, binaries, compile_limits, compile).await? {
+        let built = match self.build(ticket, engine, compile).await? {
             Ok(built) => built,
             Err(not_built) => return Ok(not_built),
         };
@@ -88,7 +85,7 @@ impl Job {
         let command = keeper.run_command(&places(&stem, limits.memory_bytes)).map_err(sentence)?;
         let mut workload = self.into_workload(command, limits.memory_bytes)?;
         workload.executable = Some(built.executable);
-        Ok(match in_sandbox(&keeper, ticket, found, "", &workload, &limits).await? {
+        Ok(match in_sandbox(engine, &keeper, ticket, found, "", &workload, &limits).await? {
             None => Done::Cancelled,
             Some((report, kind)) => {
                 Done::Ran { report: Box::new(report), kind, compilation: Some(built.compilation) }
@@ -100,11 +97,10 @@ impl Job {
     async fn build(
         &self,
         ticket: &Ticket,
-        binaries: &Binaries,
-        limits: &Limits,
+        engine: &Engine,
         command: Vec<String>,
     ) -> Result<Result<Built, Done>, String> {
-        let started = Instant::now();
+        let (started, limits) = (Instant::now(), engine.compile_limits());
         // The program's own variables are not the compiler's, which a PATH or GOFLAGS would lead astray.
         let environment = self.keeper.bundle().environment(limits.memory_bytes);
         let environment: Vec<_> = environment.map(|(name, value)| format!("{name}={value}")).collect();
@@ -114,7 +110,7 @@ impl Job {
             command.iter().chain(&environment),
             &self.layout.files,
         );
-        if let Some(known) = binaries.get(&key) {
+        if let Some(known) = engine.binaries().get(&key) {
             return Ok(Ok(known.again(started.elapsed())));
         }
         let files = self.layout.files.iter();
@@ -127,7 +123,8 @@ impl Job {
             makes_executable: Some(PathBuf::from(OUTPUT)),
             ..Workload::default()
         };
-        let ran = in_sandbox(&self.keeper, ticket, StartKind::Zygote, "-compile", &workload, limits).await?;
+        let ran = in_sandbox(engine, &self.keeper, ticket, StartKind::Zygote, "-compile", &workload, limits)
+            .await?;
         let Some((mut report, _)) = ran else { return Ok(Err(Done::Cancelled)) };
         let made = report.made.take();
         let (status, detail) = judge(&report, limits);
@@ -135,7 +132,7 @@ impl Job {
         match (status, made) {
             (Status::Succeeded, Some(Ok(executable))) => {
                 let built = Built { executable, compilation };
-                binaries.put(key, built.clone());
+                engine.binaries().put(key, built.clone());
                 Ok(Ok(built))
             }
             (Status::Succeeded, made) => {
@@ -189,6 +186,7 @@ fn c_strings(texts: Vec<String>) -> Result<Vec<CString>, String> {
 /// when the execution was cancelled before that. `found` is what the execution found when it came. The error is
 /// a sentence for the client.
 async fn in_sandbox(
+    engine: &Engine,
     keeper: &Arc<Keeper>,
     ticket: &Ticket,
     found: StartKind,
@@ -229,11 +227,20 @@ async fn in_sandbox(
         };
         match sandbox.run(workload, &limits.leaf(), &limits.run(), ticket.cancellation()).await {
             // Nothing of the program has run, so that it can be run on another.
-            Ok(report) if report.ended == Ended::ZygoteLost && !report.started => {
+            Ok((report, _)) if report.ended == Ended::ZygoteLost && !report.started => {
                 // A zygote's end is seen a moment after that of its sandboxes.
                 let _ = tokio::time::timeout(ZYGOTE_END_TIMEOUT, zygote.lost()).await;
             }
-            Ok(report) => return Ok(Some((report, kind))),
+            Ok((report, remains)) => {
+                // Whoever waits for the answer need not wait for the rest. But when others want the processor,
+                // it is better spent on one thing after the other.
+                if engine.is_busy() {
+                    remains.gone().await;
+                } else {
+                    tokio::spawn(remains.gone());
+                }
+                return Ok(Some((report, kind)));
+            }
             Err(error) => {
                 return Err(format!("the sandbox could not be run: {}", error_chain(&error)));
             }

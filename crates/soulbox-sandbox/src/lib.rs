@@ -34,7 +34,7 @@ pub use executable::Executable;
 pub use host::HostFacts;
 pub use instance::{Instance, InstanceError};
 pub use output::Output;
-pub use sandbox::{Ended, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};
+pub use sandbox::{Ended, Remains, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
 pub use zygote::{SpawnError, Zygote, ZygoteError, ZygoteSpec};

@@ -209,8 +209,7 @@ impl Sandbox {
         Ok(Sandbox { pidfd, job_socket, leaf, networks, _id: id })
     }
 
-    /// Runs one workload and waits until no process of it is left. pid 1, the mounts and the cgroup go after
-    /// that, in the background.
+    /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.
     ///
     /// # Errors
     /// [`RunError`] when the daemon, not the program, failed.
@@ -220,7 +219,7 @@ impl Sandbox {
         leaf: &LeafLimits,
         limits: &RunLimits,
         cancel: &CancellationToken,
-    ) -> Result<RunReport, RunError> {
+    ) -> Result<(RunReport, Remains), RunError> {
         let handed_over = Instant::now();
         self.leaf.set_limits(leaf)?;
         let oom_event = self.leaf.oom_event()?;
@@ -244,8 +243,7 @@ impl Sandbox {
         let (collected, made) = watch.collect(workload).await;
         seen?;
         let usage = usage?;
-        tokio::spawn(self.gone());
-        Ok(RunReport {
+        let report = RunReport {
             ended: watch.verdict(&usage),
             start_time: watch.started.unwrap_or(handed_over).saturating_duration_since(handed_over),
             since_start: watch.started.map_or(Duration::ZERO, |started| started.elapsed()),
@@ -259,19 +257,8 @@ impl Sandbox {
             disk_full,
             collected,
             made,
-        })
-    }
-
-    /// Lets go of what belongs to the sandbox when nothing is left of it: its cgroup and its id; and keeps its
-    /// network namespace where that is as good as new.
-    async fn gone(self) {
-        // An error here would mean that the descriptor is no pidfd.
-        let _ = self.pidfd.0.readable().await.map(drop);
-        while let Ok(Some(packet)) = self.job_socket.try_receive() {
-            if SandboxMessage::decode(&packet.frame) == Ok(SandboxMessage::NetworkUntouched) {
-                packet.fds.into_iter().for_each(|network| self.networks.put(network));
-            }
-        }
+        };
+        Ok((report, Remains(self)))
     }
 
     async fn hand_over<'w>(
@@ -301,6 +288,25 @@ impl Sandbox {
             result => result?,
         }
         Ok((Streams { stdout, stderr }, stdin))
+    }
+}
+
+/// What is left of a sandbox whose run has ended: pid 1, on its way out with the mounts and namespaces, and the
+/// cgroup. Dropping it before they are [gone](Remains::gone) wastes its network namespace alone.
+#[derive(Debug)]
+pub struct Remains(Sandbox);
+
+impl Remains {
+    /// Waits until they are gone, and keeps the network namespace where that is as good as new.
+    pub async fn gone(self) {
+        let Remains(sandbox) = self;
+        // An error here would mean that the descriptor is no pidfd.
+        let _ = sandbox.pidfd.0.readable().await.map(drop);
+        while let Ok(Some(packet)) = sandbox.job_socket.try_receive() {
+            if SandboxMessage::decode(&packet.frame) == Ok(SandboxMessage::NetworkUntouched) {
+                packet.fds.into_iter().for_each(|network| sandbox.networks.put(network));
+            }
+        }
     }
 }
 

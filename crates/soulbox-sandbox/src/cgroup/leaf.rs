@@ -216,6 +216,9 @@ impl Drop for Leaf {
 async fn remove_until_gone(mut directories: Vec<PathBuf>) {
     let deadline = Instant::now() + REMOVE_TIMEOUT;
     loop {
+        // The kernel tells nobody on v1 when a cgroup is free, and takes a process out of it a moment after that
+        // process's end is told.
+        tokio::time::sleep(REMOVE_PAUSE).await;
         directories.retain(|directory| match fs::remove_dir(directory) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Instant::now() < deadline || {
                 tracing::warn!(directory = %directory.display(), "a run's cgroup is still in use, and stays");
@@ -230,8 +233,6 @@ async fn remove_until_gone(mut directories: Vec<PathBuf>) {
         if directories.is_empty() {
             return;
         }
-        // The kernel tells nobody when a cgroup is free on v1.
-        tokio::time::sleep(REMOVE_PAUSE).await;
     }
 }
 
