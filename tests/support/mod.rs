@@ -33,7 +33,7 @@ use tempfile::TempDir;
 pub(crate) const SOULBOX: &str = env!("CARGO_BIN_EXE_soulbox");
 
 /// What no step takes, unless it hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often something is looked at that tells of its changes in no other way.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -24,8 +24,8 @@ use crate::sandbox::Sandbox;
 use crate::seccomp::Filters;
 use crate::seqpacket::SeqPacket;
 
-/// How long an interpreter may take to warm up.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an interpreter may take to warm up, also when many do at once on a host with few processors.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a zygote may take to answer a spawn before it counts as wedged. One takes under a millisecond.
 const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
