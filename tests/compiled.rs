@@ -22,7 +22,7 @@ fn execute(server: &Server, language: &str, files: &[Value]) -> Execution {
 /// All that the compiler said.
 fn said(execution: &Execution) -> String {
     let compile = execution.compile();
-    format!("{}{}", compile["stdout"].as_str().unwrap(), compile["stderr"].as_str().unwrap())
+    compile["stderr"].as_str().unwrap().to_owned()
 }
 
 /// Checks that a program was not compiled for a reason that the compiler has given, and has not run.

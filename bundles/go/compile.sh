@@ -56,6 +56,8 @@ if needs_go_command; then
     exit "$code"
 fi
 
+# What the compiler has to say goes where that of the go command goes.
+exec >&2
 # The collector would only cost time in processes that are this short, unless they grow near GOMEMLIMIT.
 export GOGC=off
 "$tools/compile" -o /tmp/main.a -p main -complete -trimpath "$PWD=>." -importcfg "$prepared/importcfg" \
