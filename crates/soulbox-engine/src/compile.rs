@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
-use sha2::{Digest, Sha256};
 use soulbox_sandbox::{Executable, RunReport};
 
 use crate::execution::{Usage, main_ended};
+use crate::list_hash::ListHash;
 use crate::request::{SourceFile, Tenant};
 
 /// How the compile step went.
@@ -88,24 +88,17 @@ impl CacheKey {
         command_and_environment: impl Iterator<Item = &'a String>,
         files: &[SourceFile],
     ) -> Self {
-        let mut hash = Sha256::new();
-        // Lengths first, so that no two lists are the same bytes.
-        let mut add = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        add(tenant.map_or("", Tenant::as_str).as_bytes());
-        add(version.unwrap_or_default().as_bytes());
-        for word in command_and_environment {
-            add(word.as_bytes());
-        }
+        let mut hash = ListHash::default();
+        hash.add(tenant.map_or("", Tenant::as_str).as_bytes());
+        hash.add(version.unwrap_or_default().as_bytes());
+        command_and_environment.for_each(|word| hash.add(word.as_bytes()));
         // Words are never empty of meaning, but a list of them has no length of its own.
-        add(b"files");
+        hash.add(b"files");
         for file in files {
-            add(file.path.as_str().as_bytes());
-            add(&file.content);
+            hash.add(file.path.as_str().as_bytes());
+            hash.add(&file.content);
         }
-        CacheKey(hash.finalize().into())
+        CacheKey(hash.finish())
     }
 }
 

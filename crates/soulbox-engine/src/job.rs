@@ -18,7 +18,7 @@ use crate::execution::{StartKind, Status, judge};
 use crate::keeper::Keeper;
 use crate::limits::Limits;
 use crate::registry::Ticket;
-use crate::request::{Argument, ExecutionRequest, Layout, Variable};
+use crate::request::{Argument, ExecutionRequest, Layout, SourceFile, Variable};
 
 /// How often a step is given another zygote when the one it got was lost before the program started.
 const SPAWN_ATTEMPTS: u32 = 3;
@@ -55,41 +55,26 @@ impl Job {
         let limits = ticket.subject().limits;
         let keeper = Arc::clone(&self.keeper);
         // First of all: how programs come to run is certain when there is a zygote.
-        let found = match keeper.ready_zygote() {
-            Some(_) => StartKind::Zygote,
-            None => match start_zygote(&keeper, ticket).await? {
-                Some((_, kind)) => kind,
-                None => return Ok(Done::Cancelled),
-            },
-        };
+        let Some((_, found)) = find_zygote(&keeper, ticket).await? else { return Ok(Done::Cancelled) };
         let entrypoint = format!("{WORKSPACE}/{}", self.layout.entrypoint.as_str());
         let stem = self.layout.entrypoint.as_str().rsplit('/').next().unwrap_or_default();
         let stem = stem.split_once('.').map_or(stem, |(stem, _)| stem).to_owned();
         let places = |output, memory_bytes| Places { entrypoint: &entrypoint, output, memory_bytes };
         let output = format!("{WORKSPACE}/{OUTPUT}");
         let compile = keeper.bundle().compile_command(&places(&output, compile_limits.memory_bytes));
-        let Some(compile) = compile.map_err(sentence)? else {
-            let command = keeper.run_command(&places("", limits.memory_bytes)).map_err(sentence)?;
-            let workload = self.into_workload(command, limits.memory_bytes)?;
-            let ran = in_sandbox(engine, &keeper, ticket, found, "", &workload, &limits).await?;
-            return Ok(match ran {
-                None => Done::Cancelled,
-                Some((report, kind)) => Done::Ran { report: Box::new(report), kind, compilation: None },
-            });
+        let (executable, compilation) = match compile.map_err(sentence)? {
+            None => (None, None),
+            Some(compile) => match self.build(ticket, engine, compile).await? {
+                Ok(built) => (Some(built.executable), Some(built.compilation)),
+                Err(not_built) => return Ok(not_built),
+            },
         };
-        let built = match self.build(ticket, engine, compile).await? {
-            Ok(built) => built,
-            Err(not_built) => return Ok(not_built),
-        };
-        // What the program sees as its own name; there is no such file.
+        // The output is what a compiled program sees as its own name; there is no such file.
         let command = keeper.run_command(&places(&stem, limits.memory_bytes)).map_err(sentence)?;
-        let mut workload = self.into_workload(command, limits.memory_bytes)?;
-        workload.executable = Some(built.executable);
+        let workload = Workload { executable, ..self.into_workload(command, limits.memory_bytes)? };
         Ok(match in_sandbox(engine, &keeper, ticket, found, "", &workload, &limits).await? {
             None => Done::Cancelled,
-            Some((report, kind)) => {
-                Done::Ran { report: Box::new(report), kind, compilation: Some(built.compilation) }
-            }
+            Some((report, kind)) => Done::Ran { report: Box::new(report), kind, compilation },
         })
     }
 
@@ -113,13 +98,10 @@ impl Job {
         if let Some(known) = engine.binaries().get(&key) {
             return Ok(Ok(known.again(started.elapsed())));
         }
-        let files = self.layout.files.iter();
         let workload = Workload {
             args: c_strings(command)?,
             env: c_strings(environment)?,
-            files: files
-                .map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content.clone() })
-                .collect(),
+            files: workload_files(self.layout.files.clone()),
             makes_executable: Some(PathBuf::from(OUTPUT)),
             ..Workload::default()
         };
@@ -162,14 +144,17 @@ impl Job {
         args.extend(self.request.args.iter().map(Argument::as_c_string).cloned());
         let mut env = c_strings(self.bundle_environment(memory_bytes))?;
         env.extend(self.request.env.iter().map(Variable::as_c_string).cloned());
-        let files = self.layout.files.into_iter();
-        let files =
-            files.map(|file| WorkloadFile { path: file.path.to_c_string(), content: file.content }).collect();
+        let files = workload_files(self.layout.files);
         let output_files: GlobSet = self.request.output_files.into_glob_set();
         let heap_bytes = self.keeper.bundle().heap_bytes(memory_bytes);
         let stdin = self.request.stdin;
         Ok(Workload { args, env, files, stdin, heap_bytes, output_files, ..Workload::default() })
     }
+}
+
+fn workload_files(files: Vec<SourceFile>) -> Vec<WorkloadFile> {
+    let file = |file: SourceFile| WorkloadFile { path: file.path.to_c_string(), content: file.content };
+    files.into_iter().map(file).collect()
 }
 
 fn sentence(unavailable: Unavailable) -> String {
@@ -203,13 +188,7 @@ async fn in_sandbox(
             }
             parked
         } else {
-            let (zygote, this_kind) = match keeper.ready_zygote() {
-                Some(zygote) => (zygote, StartKind::Zygote),
-                None => match start_zygote(keeper, ticket).await? {
-                    Some(started) => started,
-                    None => return Ok(None),
-                },
-            };
+            let Some((zygote, this_kind)) = find_zygote(keeper, ticket).await? else { return Ok(None) };
             if kind != StartKind::Cold {
                 kind = this_kind;
             }
@@ -249,11 +228,15 @@ async fn in_sandbox(
     Err("the language's zygote was lost again and again; it can be tried later".to_owned())
 }
 
-/// Waits for a zygote. `None` when the execution is cancelled meanwhile.
-async fn start_zygote(
+/// A zygote that was alive a moment ago, waited for when there is none. `None` when the execution is cancelled
+/// meanwhile.
+async fn find_zygote(
     keeper: &Arc<Keeper>,
     ticket: &Ticket,
 ) -> Result<Option<(Arc<Zygote>, StartKind)>, String> {
+    if let Some(zygote) = keeper.ready_zygote() {
+        return Ok(Some((zygote, StartKind::Zygote)));
+    }
     // In a task of its own: a start that nobody waits for any more is the next one's gain.
     let starting = Arc::clone(keeper);
     let start = tokio::spawn(async move { starting.zygote().await });

@@ -17,6 +17,7 @@ mod execution;
 mod job;
 mod keeper;
 mod limits;
+mod list_hash;
 mod parking;
 mod prepare;
 mod registry;

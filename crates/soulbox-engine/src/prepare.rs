@@ -11,8 +11,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sha2::{Digest, Sha256};
 use soulbox_bundle::{Bundle, IdRange, MaterializeError, Unavailable};
+
+use crate::list_hash::ListHash;
 
 /// A bundle that could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -113,16 +114,12 @@ fn execute(bundle: &Bundle, command: &[String], directory: &Path, id: u32) -> Re
 
 /// Names everything that what is prepared depends on.
 fn digest(bundle: &Bundle, version: &str, command: &[String]) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    add(version.as_bytes());
-    command.iter().for_each(|word| add(word.as_bytes()));
+    let mut hash = ListHash::default();
+    hash.add(version.as_bytes());
+    command.iter().for_each(|word| hash.add(word.as_bytes()));
     bundle.files().for_each(|(name, content)| {
-        add(name.as_os_str().as_encoded_bytes());
-        add(content);
+        hash.add(name.as_os_str().as_encoded_bytes());
+        hash.add(content);
     });
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hash.finish().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,11 +6,8 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use crate::descriptors::Descriptors;
-use crate::pid1::Then;
-use crate::serve::{self, Hooks};
-use crate::sys::{self, Errno};
-use crate::threads;
+use crate::serve;
+use crate::sys;
 
 /// The program to run, as the launcher reads it from memory.
 #[repr(C)]
@@ -36,26 +33,15 @@ pub(crate) unsafe extern "C" fn Java_soulbox_Launcher_serve(
     _class: *mut c_void,
     program: *mut JavaProgram,
 ) {
-    let prepared = Descriptors::of_process().and_then(|descriptors| {
-        threads::park()?;
-        serve::serve(&Hooks::NONE, Then::Return(&descriptors))
-    });
-    let resumed = prepared.and_then(|prepared| threads::resume().map(|()| prepared));
-    match resumed {
-        Ok(prepared) => {
-            let description = JavaProgram {
-                strings: prepared.program.strings().as_ptr(),
-                strings_len: prepared.program.strings().len() as u64,
-                args: prepared.program.arg_count() as u64,
-                heap_bytes: prepared.heap_bytes,
-            };
-            // SAFETY: by this function's contract.
-            unsafe { ptr::write(program, description) };
-        }
-        // The daemon has closed the socket.
-        Err(Errno(libc::EPIPE)) => sys::exit_group(0),
-        Err(errno) => serve::give_up(errno),
-    }
+    let prepared = serve::serve_with_threads(|| {});
+    let description = JavaProgram {
+        strings: prepared.program.strings().as_ptr(),
+        strings_len: prepared.program.strings().len() as u64,
+        args: prepared.program.arg_count() as u64,
+        heap_bytes: prepared.heap_bytes,
+    };
+    // SAFETY: by this function's contract.
+    unsafe { ptr::write(program, description) };
 }
 
 /// `static native void exit(int code)`: ends the process at once.

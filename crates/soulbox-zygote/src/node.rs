@@ -10,12 +10,9 @@ use core::{mem, ptr};
 
 use libc::c_int;
 
-use crate::descriptors::Descriptors;
 use crate::main_process::Prepared;
-use crate::pid1::Then;
-use crate::serve::{self, Hooks};
+use crate::serve;
 use crate::sys::{self, Errno};
-use crate::threads;
 
 type Env = *mut c_void;
 type Info = *mut c_void;
@@ -110,22 +107,9 @@ extern "C" fn release_streams(_: Env, _: Info) -> Value {
 
 /// `serve()`: serves the daemon, and returns in the main process of a sandbox, with its program.
 extern "C" fn serve(env: Env, _: Info) -> Value {
-    let prepared = Descriptors::of_process().and_then(|descriptors| {
-        threads::park()?;
-        sys::inherit_all_memory();
-        serve::serve(&Hooks::NONE, Then::Return(&descriptors))
-    });
-    let finished = prepared.and_then(|prepared| {
-        threads::resume()?;
-        limit_heap(prepared.heap_bytes);
-        describe(env, &prepared)
-    });
-    match finished {
-        Ok(value) => value,
-        // The daemon has closed the socket.
-        Err(Errno(libc::EPIPE)) => sys::exit_group(0),
-        Err(errno) => serve::give_up(errno),
-    }
+    let prepared = serve::serve_with_threads(sys::inherit_all_memory);
+    limit_heap(prepared.heap_bytes);
+    describe(env, &prepared).unwrap_or_else(|errno| serve::give_up(errno))
 }
 
 /// `exit(code)`: ends the process at once.

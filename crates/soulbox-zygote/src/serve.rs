@@ -15,6 +15,7 @@ use crate::pid1::{self, Spawn, Then};
 use crate::socket;
 use crate::sys::{self, Cloned, Errno, Fd};
 use crate::text::Text;
+use crate::threads;
 
 /// Namespaces that are made for every sandbox. Its network namespace is made as well, or is one as good as
 /// new. Its cgroup namespace follows once it is in its leaf cgroup, which then becomes the root that it sees;
@@ -122,8 +123,25 @@ pub fn soulbox_execute() -> c_int {
     }
 }
 
+/// Serves the daemon in an interpreter with several threads. They stand still in the zygote for good, where
+/// `when_parked` is called once they do, and run again in the main process of a sandbox, where alone this
+/// returns. Ends the process when the zygote has to end.
+pub(crate) fn serve_with_threads(when_parked: impl FnOnce()) -> Prepared {
+    let prepared = Descriptors::of_process().and_then(|descriptors| {
+        threads::park()?;
+        when_parked();
+        serve(&Hooks::NONE, Then::Return(&descriptors))
+    });
+    match prepared.and_then(|prepared| threads::resume().map(|()| prepared)) {
+        Ok(prepared) => prepared,
+        // The daemon has closed the socket.
+        Err(Errno(libc::EPIPE)) => sys::exit_group(0),
+        Err(errno) => give_up(errno),
+    }
+}
+
 /// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
-pub(crate) fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
+fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;

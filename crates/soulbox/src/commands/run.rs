@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use soulbox_engine::{
-    Argument, Bundle, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, OutputFiles,
-    SourceFile, Status, Variable, WorkspacePath,
+    Argument, Bundle, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
+    Variable, WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -98,8 +98,7 @@ fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
         stdin: stdin.as_deref().map(read).transpose()?.unwrap_or_default(),
         env: env.collect::<anyhow::Result<_>>()?,
         limits: limits_request(&limits),
-        output_files: OutputFiles::default(),
-        tenant: None,
+        ..ExecutionRequest::default()
     })
 }
 
