@@ -111,7 +111,7 @@ impl Bundle {
         BUNDLES.dirs().map(Self::from_embedded).collect()
     }
 
-    fn from_embedded(dir: &'static Dir<'static>) -> Result<Self, BundleError> {
+    pub(crate) fn from_embedded(dir: &'static Dir<'static>) -> Result<Self, BundleError> {
         let name = dir.path().to_string_lossy().into_owned();
         let file = |file: &'static str| {
             dir.get_file(dir.path().join(file))

@@ -7,6 +7,7 @@
 //! directory, from which a container can be created.
 
 mod bundle;
+mod catalogue;
 mod command;
 mod embedded;
 mod materialize;
@@ -14,6 +15,7 @@ mod recipe;
 mod rootfs;
 
 pub use bundle::{Bundle, BundleError, Unavailable};
+pub use catalogue::{BundleFacts, BundleSource, Catalogue, LayerFacts, LoadError};
 pub use command::{PREPARED_DIR, Places};
 pub use materialize::{ContainerSettings, IdRange, MaterializeError};
 pub use recipe::StartMode;

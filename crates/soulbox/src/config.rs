@@ -10,7 +10,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use serde::Deserialize;
 use soulbox_api::ApiKey;
-use soulbox_engine::{Bundle, EngineConfig, Limits};
+use soulbox_engine::{Bundle, Catalogue, EngineConfig, Limits};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -64,7 +64,7 @@ struct RawLimitSet {
 pub(crate) struct ServeConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) engine: EngineConfig,
-    pub(crate) bundles: Vec<Bundle>,
+    pub(crate) catalogue: Catalogue,
     pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) drain_grace: Duration,
@@ -124,7 +124,7 @@ impl ServeConfig {
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
             engine,
-            bundles: bundles(raw.languages.as_deref())?,
+            catalogue: catalogue(raw.languages)?,
             api_keys: raw.api_keys.into_iter().map(ApiKey::new).collect(),
             max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
@@ -133,15 +133,14 @@ impl ServeConfig {
 }
 
 /// The bundles of the languages that are wanted, of all when nothing is said.
-fn bundles(languages: Option<&[String]>) -> anyhow::Result<Vec<Bundle>> {
-    let mut bundles = Bundle::embedded()?;
-    let Some(wanted) = languages else { return Ok(bundles) };
-    let known: Vec<_> = bundles.iter().map(|bundle| bundle.language().to_owned()).collect();
-    if let Some(unknown) = wanted.iter().find(|language| !known.contains(language)) {
+fn catalogue(languages: Option<Vec<String>>) -> anyhow::Result<Catalogue> {
+    let bundles = Bundle::embedded()?;
+    let known: Vec<_> = bundles.iter().map(Bundle::language).collect();
+    let unknown = |language: &&String| !known.contains(&language.as_str());
+    if let Some(unknown) = languages.as_ref().and_then(|wanted| wanted.iter().find(unknown)) {
         anyhow::bail!("languages has {unknown:?}, which is none of {}", known.join(", "));
     }
-    bundles.retain(|bundle| wanted.iter().any(|language| language == bundle.language()));
-    Ok(bundles)
+    Ok(Catalogue::embedded(languages))
 }
 
 impl RawLimitSet {
@@ -220,7 +219,8 @@ mod tests {
     fn languages_can_be_chosen_by_their_names() {
         let languages = |text: &str| {
             let config = load(text)?;
-            anyhow::Ok(config.bundles.iter().map(|bundle| bundle.language().to_owned()).collect::<Vec<_>>())
+            let bundles = config.catalogue.load_all().into_iter();
+            anyhow::Ok(bundles.map(|(_, bundle)| bundle.unwrap().language().to_owned()).collect::<Vec<_>>())
         };
         assert_eq!(languages("languages = [\"python\"]").unwrap(), ["python"]);
         assert!(languages("").unwrap().len() > 1);

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use soulbox_engine::{Bundle, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status};
+use soulbox_engine::{
+    Catalogue, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status, Target,
+};
 use soulbox_sandbox::HostFacts;
 
 use crate::cli::DoctorArgs;
@@ -135,9 +137,11 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 /// One execution of each language that is available. At least one must be.
 fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
-    let bundles = Bundle::embedded()?;
     super::small_runtime()?.block_on(async {
-        let engine = match Engine::new(EngineConfig { parked: 0, ..EngineConfig::new(state_dir) }, bundles) {
+        let engine = match Engine::new(
+            EngineConfig { parked: 0, ..EngineConfig::new(state_dir) },
+            Catalogue::embedded(None),
+        ) {
             Ok(engine) => engine,
             Err(error) => {
                 let detail = format!("{:#}", anyhow::Error::from(error));
@@ -164,9 +168,8 @@ fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
 
 async fn try_language(engine: &std::sync::Arc<Engine>, name: &str, language: &LanguageInfo) -> Check {
     let request = ExecutionRequest {
-        language: language.name.clone(),
         code: Some(language.example.clone()),
-        ..ExecutionRequest::default()
+        ..ExecutionRequest::new(Target::Language(language.name.clone()))
     };
     let remedy = "run with --verbose for the whole story";
     match engine.submit(request) {

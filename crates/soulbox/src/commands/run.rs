@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use soulbox_engine::{
-    Argument, Bundle, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
-    Variable, WorkspacePath,
+    Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
+    Target, Variable, WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -37,7 +37,7 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let engine = Engine::new(config, Bundle::embedded()?)?;
+        let engine = Engine::new(config, Catalogue::embedded(None))?;
         let ticket = engine.submit(request)?;
         // The outcome of a cancelled execution comes as any other.
         let asked = tokio::select! {
@@ -67,7 +67,7 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
 }
 
 fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
-    let RunArgs { language, file, code, stdin, env, limits, args, json: _ } = args;
+    let RunArgs { target, file, code, stdin, env, limits, args, json: _ } = args;
     let (code, files, entrypoint) = match (code, file) {
         (Some(code), _) => (Some(code), Vec::new(), None),
         (None, Some(path)) => {
@@ -90,7 +90,6 @@ fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
         Ok(Variable::parse(name, value)?)
     });
     Ok(ExecutionRequest {
-        language,
         code,
         files,
         entrypoint,
@@ -98,7 +97,7 @@ fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
         stdin: stdin.as_deref().map(read).transpose()?.unwrap_or_default(),
         env: env.collect::<anyhow::Result<_>>()?,
         limits: limits_request(&limits),
-        ..ExecutionRequest::default()
+        ..ExecutionRequest::new(Target::Either(target))
     })
 }
 
