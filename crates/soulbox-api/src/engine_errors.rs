@@ -60,7 +60,7 @@ pub(crate) fn code_of(error: &RequestError) -> ErrorCode {
 
 #[cfg(test)]
 mod tests {
-    use soulbox_engine::{LimitError, LimitName};
+    use soulbox_engine::{Digest, LimitError, LimitName};
 
     use super::*;
 
@@ -107,15 +107,16 @@ mod tests {
 
     #[test]
     fn a_bundle_that_is_refused_says_what_stays_in_service() {
-        let invalid = |in_service: Option<&str>| ReloadError::Invalid {
+        let digest = Digest::of(b"");
+        let stays = format!("bundle \"science\" cannot be used: damaged; {digest} stays in service");
+        let invalid = |in_service: Option<Digest>| ReloadError::Invalid {
             bundle: "science".to_owned(),
             reason: "damaged".to_owned(),
-            in_service: in_service.map(str::to_owned),
+            in_service,
         };
-        for (in_service, detail) in [
-            (Some("sha256:1"), "bundle \"science\" cannot be used: damaged; sha256:1 stays in service"),
-            (None, "bundle \"science\" cannot be used: damaged"),
-        ] {
+        for (in_service, detail) in
+            [(Some(digest), stays.as_str()), (None, "bundle \"science\" cannot be used: damaged")]
+        {
             let problem = Problem::from(invalid(in_service));
             assert_eq!((problem.code.status().as_u16(), problem.detail.as_str()), (409, detail));
             assert_eq!(problem.code, ErrorCode::BundleInvalid);

@@ -1,146 +1,82 @@
-//! Where bundles are found.
+//! Where bundles are found: those that the program carries, and those of the store.
 //!
-//! Owns the list of what there is, and the digests by which versions of a bundle are told apart. It keeps no
-//! bundle: each look reads what is there now.
+//! Owns the order of the two: a stored bundle goes before an embedded one of its name.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::LazyLock;
-use std::time::SystemTime;
-
-use include_dir::Dir;
-use sha2::{Digest, Sha256};
 
 use crate::bundle::{Bundle, BundleError};
-use crate::embedded::{BUNDLES, SECCOMP_PROFILES};
+use crate::folder::Folder;
+use crate::store::{BundleName, Store, StoreError};
 
-/// A bundle that is there, but cannot be used.
+/// A bundle that is there but cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It is not valid.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// It is not what it was, or cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// Where a bundle's root file system comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BundleSource {
-    /// The host's own programs.
-    Host,
-    /// Packages of Debian.
-    Debian {
-        /// The suite, as `trixie`.
-        suite: String,
-    },
-    /// An OCI image.
-    Image {
-        /// The image's reference, as `docker.io/library/python:3.13`.
-        reference: String,
-    },
+/// Which bundles of each kind are wanted; all when nothing is said.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of the embedded ones: names of their languages.
+    pub languages: Option<Vec<String>>,
+    /// Of the stored ones: their names.
+    pub bundles: Option<Vec<String>>,
 }
-
-/// A layer of a bundle's root file system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayerFacts {
-    /// `sha256:` and the digest of its content.
-    pub digest: String,
-    /// Its size.
-    pub size_bytes: u64,
-}
-
-/// What is known of a bundle beside what it says itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BundleFacts {
-    /// Where it comes from.
-    pub source: BundleSource,
-    /// When it was made; `None` for those of the host.
-    pub created_at: Option<SystemTime>,
-    /// All of its layers; 0 for those of the host.
-    pub size_bytes: u64,
-    /// The layers of its root file system, the lowest first.
-    pub layers: Vec<LayerFacts>,
-}
-
-static HOST_FACTS: BundleFacts =
-    BundleFacts { source: BundleSource::Host, created_at: None, size_bytes: 0, layers: Vec::new() };
-
-static DIGESTS: LazyLock<BTreeMap<String, String>> =
-    LazyLock::new(|| BUNDLES.dirs().map(|dir| (name_of(dir), digest_of(dir))).collect());
 
 /// Where bundles are found.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    languages: Option<Vec<String>>,
+    store: Store,
+    wanted: Wanted,
 }
 
 impl Catalogue {
-    /// The embedded bundles of these languages; of all when nothing is said.
-    pub fn embedded(languages: Option<Vec<String>>) -> Self {
-        Catalogue { languages }
+    /// The bundles that the program carries and those stored below `state_dir`, as far as they are wanted.
+    pub fn new(state_dir: &Path, wanted: Wanted) -> Self {
+        Catalogue { store: Store::new(state_dir), wanted }
     }
 
-    /// All bundles there are; one that cannot be used is there with its reason, since one broken bundle must
-    /// not keep a server from starting.
+    /// All that there are, by name. One that cannot be used is there with the reason: it must not keep the
+    /// others from being used.
     pub fn load_all(&self) -> Vec<(String, Result<Bundle, LoadError>)> {
-        let names = BUNDLES.dirs().map(name_of);
-        names.filter_map(|name| self.load(&name).map(|bundle| (name, bundle))).collect()
+        let mut names: Vec<String> = Folder::embedded_names().collect();
+        match self.store.names() {
+            Ok(stored) => names.extend(stored.iter().map(|name| name.as_str().to_owned())),
+            Err(error) => tracing::error!(%error, "no stored bundle can be used"),
+        }
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().filter_map(|name| Some((name.clone(), self.load(&name)?))).collect()
     }
 
-    /// The current version of one; `None` when there is no such bundle (any more).
+    /// The current version of one; `None` when there is no such bundle, or it is not wanted.
     pub fn load(&self, name: &str) -> Option<Result<Bundle, LoadError>> {
-        let bundle = Bundle::embedded_named(name)?;
-        let wanted = |bundle: &Bundle| {
-            self.languages.as_ref().is_none_or(|all| all.iter().any(|one| one == bundle.language()))
+        self.load_stored(name)
+            .transpose()
+            .or_else(|| self.load_embedded(name).map_err(LoadError::from).transpose())
+    }
+
+    fn load_stored(&self, name: &str) -> Result<Option<Bundle>, LoadError> {
+        let wanted = |wanted: &Vec<String>| wanted.iter().any(|wanted| wanted == name);
+        let Some(name) =
+            BundleName::parse(name).ok().filter(|_| self.wanted.bundles.as_ref().is_none_or(wanted))
+        else {
+            return Ok(None);
         };
-        match bundle {
-            Ok(bundle) => wanted(&bundle).then_some(Ok(bundle)),
-            Err(error) => Some(Err(error.into())),
-        }
-    }
-}
-
-impl Bundle {
-    /// `sha256:` and the digest of everything in it: changes when and only when the bundle does.
-    pub fn digest(&self) -> &str {
-        DIGESTS.get(self.name()).map_or("", String::as_str)
+        let Some(version) = self.store.current(&name)? else { return Ok(None) };
+        self.store.check(&version)?;
+        Ok(Some(Bundle::stored(version)?))
     }
 
-    /// What is known of it beside what it says itself.
-    pub fn facts(&self) -> &BundleFacts {
-        &HOST_FACTS
-    }
-
-    /// What its zygote has loaded before it is forked.
-    pub fn preload(&self) -> &[String] {
-        &[]
-    }
-
-    /// The toolchain's version, where it was found when the bundle was made.
-    pub fn known_version(&self) -> Option<&str> {
-        None
-    }
-}
-
-fn name_of(dir: &Dir<'_>) -> String {
-    dir.path().to_string_lossy().into_owned()
-}
-
-fn digest_of(dir: &Dir<'_>) -> String {
-    let mut hash = Sha256::new();
-    let shared = BUNDLES.files().chain(SECCOMP_PROFILES.files());
-    for file in dir.files().chain(shared) {
-        let name = file.path().as_os_str().as_encoded_bytes();
-        for part in [name, file.contents()] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-    }
-    hash.finalize().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
-}
-
-impl Bundle {
-    fn embedded_named(name: &str) -> Option<Result<Bundle, BundleError>> {
-        let dir = BUNDLES.get_dir(Path::new(name))?;
-        Some(Bundle::from_embedded(dir))
+    fn load_embedded(&self, name: &str) -> Result<Option<Bundle>, BundleError> {
+        let Some(bundle) = Bundle::embedded(name)? else { return Ok(None) };
+        let named = |wanted: &Vec<String>| wanted.iter().any(|wanted| wanted == bundle.language());
+        let wanted = self.wanted.languages.as_ref().is_none_or(named);
+        Ok(Some(bundle).filter(|_| wanted))
     }
 }

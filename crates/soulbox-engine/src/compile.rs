@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
+use soulbox_bundle::{Digest, ListHash};
 use soulbox_sandbox::{Executable, RunReport};
 
 use crate::execution::{Usage, main_ended};
-use crate::list_hash::ListHash;
 use crate::request::{SourceFile, Tenant};
 
 /// How the compile step went.
@@ -79,19 +79,19 @@ impl Built {
 
 /// Names everything that an executable depends on, and for whom it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct CacheKey([u8; 32]);
+pub(crate) struct CacheKey(Digest);
 
 impl CacheKey {
     pub(crate) fn new<'a>(
         tenant: Option<&Tenant>,
-        bundle_digest: &str,
+        bundle: Digest,
         version: Option<&str>,
         command_and_environment: impl Iterator<Item = &'a String>,
         files: &[SourceFile],
     ) -> Self {
         let mut hash = ListHash::default();
         hash.add(tenant.map_or("", Tenant::as_str).as_bytes());
-        hash.add(bundle_digest.as_bytes());
+        hash.add(bundle.as_bytes());
         hash.add(version.unwrap_or_default().as_bytes());
         command_and_environment.for_each(|word| hash.add(word.as_bytes()));
         // Words are never empty of meaning, but a list of them has no length of its own.
@@ -151,10 +151,10 @@ mod tests {
     use crate::request::WorkspacePath;
 
     fn key(tenant: Option<&str>, words: &[&str], files: &[(&str, &str)]) -> CacheKey {
-        key_in("sha256:1", tenant, words, files)
+        key_in("one", tenant, words, files)
     }
 
-    fn key_in(digest: &str, tenant: Option<&str>, words: &[&str], files: &[(&str, &str)]) -> CacheKey {
+    fn key_in(bundle: &str, tenant: Option<&str>, words: &[&str], files: &[(&str, &str)]) -> CacheKey {
         let tenant = tenant.map(Tenant::new);
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
         let file = |(path, content): &(&str, &str)| SourceFile {
@@ -162,13 +162,13 @@ mod tests {
             content: content.as_bytes().to_vec(),
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        CacheKey::new(tenant.as_ref(), digest, Some("1"), words.iter(), &files)
+        CacheKey::new(tenant.as_ref(), Digest::of(bundle.as_bytes()), Some("1"), words.iter(), &files)
     }
 
     #[test]
     fn a_key_tells_tenants_bundles_commands_and_files_apart() {
         let keys = [
-            key_in("sha256:2", None, &["cc", "main.c"], &[("main.c", "x")]),
+            key_in("another", None, &["cc", "main.c"], &[("main.c", "x")]),
             key(None, &["cc", "main.c"], &[("main.c", "x")]),
             key(Some("a"), &["cc", "main.c"], &[("main.c", "x")]),
             key(Some("b"), &["cc", "main.c"], &[("main.c", "x")]),

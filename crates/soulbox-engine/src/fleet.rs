@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use soulbox_bundle::{Bundle, Catalogue, LoadError};
+use soulbox_bundle::{Bundle, Catalogue, Digest, LoadError};
 use soulbox_sandbox::{Instance, error_chain};
 use tokio_util::task::TaskTracker;
 
@@ -54,7 +54,7 @@ pub enum ReloadError {
         /// Why.
         reason: String,
         /// The digest of the version that stays in service.
-        in_service: Option<String>,
+        in_service: Option<Digest>,
     },
     /// The engine is shutting down.
     #[error("the server is shutting down")]
@@ -64,7 +64,7 @@ pub enum ReloadError {
     Interrupted,
 }
 
-fn stays(in_service: &Option<String>) -> String {
+fn stays(in_service: &Option<Digest>) -> String {
     in_service.as_ref().map(|digest| format!("; {digest} stays in service")).unwrap_or_default()
 }
 
@@ -209,7 +209,7 @@ impl Fleet {
             Some(Err(error)) => return Err(self.refuse(name, error_chain(&error))),
             Some(Ok(bundle)) => bundle,
         };
-        if self.digest_in_service(name).as_deref() == Some(bundle.digest()) {
+        if self.digest_in_service(name) == Some(bundle.digest()) {
             return Ok(Change::Unchanged);
         }
         let keeper = match self.start(bundle).await {
@@ -253,9 +253,9 @@ impl Fleet {
         ReloadError::Invalid { bundle: name.to_owned(), reason, in_service }
     }
 
-    fn digest_in_service(&self, name: &str) -> Option<String> {
+    fn digest_in_service(&self, name: &str) -> Option<Digest> {
         match self.roster().get(name)? {
-            Entry::Served(keeper) => Some(keeper.bundle().digest().to_owned()),
+            Entry::Served(keeper) => Some(keeper.bundle().digest()),
             Entry::Broken(_) => None,
         }
     }
@@ -269,12 +269,8 @@ impl Fleet {
         let Entry::Served(keeper) = entry else { return };
         self.retired.spawn(async move {
             keeper.retire().await;
-            let bundle = keeper.bundle();
-            tracing::info!(
-                bundle = bundle.name(),
-                digest = bundle.digest(),
-                "nothing of this version is left"
-            );
+            let (bundle, digest) = (keeper.bundle().name(), keeper.bundle().digest());
+            tracing::info!(bundle, %digest, "nothing of this version is left");
         });
     }
 

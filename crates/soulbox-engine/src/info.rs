@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use soulbox_bundle::{BundleFacts, StartMode};
+use soulbox_bundle::{BundleFacts, Digest, StartMode};
 
 use crate::keeper::Keeper;
 use crate::roster::Entry;
@@ -45,7 +45,7 @@ pub struct BundleInfo {
 #[derive(Clone, Debug)]
 pub enum BundleState {
     /// It was read, and is served where this host can.
-    Read(ReadBundle),
+    Read(Box<ReadBundle>),
     /// It cannot be used, for this reason.
     Broken(String),
 }
@@ -55,8 +55,8 @@ pub enum BundleState {
 pub struct ReadBundle {
     /// The name of its language.
     pub language: String,
-    /// `sha256:…` of everything in it.
-    pub digest: String,
+    /// Changes when, and only when, anything in it does.
+    pub digest: Digest,
     /// Where it comes from, and what it is made of.
     pub facts: BundleFacts,
     /// What its zygote has loaded before it is forked.
@@ -103,7 +103,7 @@ impl BundleInfo {
     pub(crate) fn of(name: &str, entry: &Entry<Arc<Keeper>>) -> Self {
         let state = match entry {
             Entry::Broken(reason) => BundleState::Broken(reason.clone()),
-            Entry::Served(keeper) => BundleState::Read(ReadBundle::of(keeper)),
+            Entry::Served(keeper) => BundleState::Read(Box::new(ReadBundle::of(keeper))),
         };
         BundleInfo { name: name.to_owned(), state }
     }
@@ -114,7 +114,7 @@ impl ReadBundle {
         let bundle = keeper.bundle();
         ReadBundle {
             language: bundle.language().to_owned(),
-            digest: bundle.digest().to_owned(),
+            digest: bundle.digest(),
             facts: bundle.facts().clone(),
             preload: bundle.preload().to_vec(),
             version: keeper.version().map(str::to_owned),

@@ -314,7 +314,9 @@ impl Keeper {
             Ok::<_, KeeperError>(())
         });
         laid_out.await.map_err(|_| KeeperError::Interrupted)??;
-        let spec = ZygoteSpec { id: id.to_owned(), bundle: directory.to_owned(), filters: &self.filters };
+        let layers = self.bundle.layers().to_vec();
+        let (id, bundle) = (id.to_owned(), directory.to_owned());
+        let spec = ZygoteSpec { id, bundle, layers, filters: &self.filters };
         Ok(Zygote::start(Arc::clone(&self.premises.instance), &spec).await?)
     }
 

@@ -19,7 +19,6 @@ mod info;
 mod job;
 mod keeper;
 mod limits;
-mod list_hash;
 mod parking;
 mod prepare;
 mod registry;
@@ -38,5 +37,8 @@ pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,
     WorkspacePath, WorkspacePathError,
 };
-pub use soulbox_bundle::{Bundle, BundleError, BundleFacts, BundleSource, Catalogue, LayerFacts};
+pub use soulbox_bundle::store::{Layer, StoredSource};
+pub use soulbox_bundle::{
+    Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
+};
 pub use soulbox_sandbox::{CgroupMode, CollectedFile};

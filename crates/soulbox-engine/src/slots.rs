@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use soulbox_bundle::IdRange;
+use soulbox_bundle::store::STORE_IDS;
 
 /// Ids of one container: what a 16-bit uid needs.
 const IDS_PER_SLOT: u32 = 1 << 16;
@@ -35,12 +36,17 @@ impl IdSlots {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn range(&self, number: u32) -> IdRange {
+        IdRange { first: self.first_id + number * IDS_PER_SLOT, count: IDS_PER_SLOT }
+    }
+
     /// The lowest range that nobody has; `None` when there are no more ids.
     pub(crate) fn take(slots: &Arc<Self>) -> Option<IdSlot> {
         // The last id of all stands for "none" in the kernel's interfaces.
         let count = (u32::MAX - slots.first_id) / IDS_PER_SLOT;
         let mut taken = slots.taken();
-        let number = (0..count).find(|number| !taken.contains(number))?;
+        let is_free = |number: &u32| !taken.contains(number) && !is_of_store(slots.range(*number));
+        let number = (0..count).find(is_free)?;
         taken.insert(number);
         drop(taken);
         Some(IdSlot { number, slots: Arc::clone(slots) })
@@ -50,8 +56,13 @@ impl IdSlots {
 impl IdSlot {
     /// The ids.
     pub(crate) fn ids(&self) -> IdRange {
-        IdRange { first: self.slots.first_id + self.number * IDS_PER_SLOT, count: IDS_PER_SLOT }
+        self.slots.range(self.number)
     }
+}
+
+/// Whether the files of stored layers belong to one of these ids: no container's user may be their owner.
+fn is_of_store(ids: IdRange) -> bool {
+    ids.first < STORE_IDS.first + STORE_IDS.count && STORE_IDS.first < ids.first + ids.count
 }
 
 impl Drop for IdSlot {
@@ -94,6 +105,21 @@ mod tests {
             current = new;
         }
         assert_eq!(slots.taken().len(), 2);
+    }
+
+    #[test]
+    fn no_range_has_an_id_of_the_stores() {
+        for first in [STORE_IDS.first - 100, STORE_IDS.first, STORE_IDS.first + 100] {
+            let slots = Arc::new(IdSlots::new(first));
+            let held: Vec<_> = (0..4).map(|_| IdSlots::take(&slots).unwrap()).collect();
+            assert!(held.iter().all(|slot| !is_of_store(slot.ids())), "{first}");
+        }
+        let slots = Arc::new(IdSlots::new(STORE_IDS.first - IDS_PER_SLOT));
+        let (one, other) = (IdSlots::take(&slots).unwrap(), IdSlots::take(&slots).unwrap());
+        assert_eq!(
+            (first_of(&one), first_of(&other)),
+            (STORE_IDS.first - IDS_PER_SLOT, STORE_IDS.first + IDS_PER_SLOT)
+        );
     }
 
     #[test]

@@ -10,7 +10,9 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use serde::Deserialize;
 use soulbox_api::ApiKey;
-use soulbox_engine::{Bundle, Catalogue, EngineConfig, Limits};
+use soulbox_bundle::store::BundleName;
+use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
+use soulbox_engine::{EngineConfig, Limits};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -33,6 +35,7 @@ struct RawConfig {
     drain_grace: Option<String>,
     first_host_id: Option<u32>,
     languages: Option<Vec<String>>,
+    bundles: Option<Vec<String>>,
     parked: Option<usize>,
     max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
@@ -123,8 +126,8 @@ impl ServeConfig {
         );
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
+            catalogue: catalogue(&engine.state_dir, raw.languages, raw.bundles)?,
             engine,
-            catalogue: catalogue(raw.languages)?,
             api_keys: raw.api_keys.into_iter().map(ApiKey::new).collect(),
             max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
@@ -132,15 +135,27 @@ impl ServeConfig {
     }
 }
 
-/// The bundles of the languages that are wanted, of all when nothing is said.
-fn catalogue(languages: Option<Vec<String>>) -> anyhow::Result<Catalogue> {
-    let bundles = Bundle::embedded()?;
-    let known: Vec<_> = bundles.iter().map(Bundle::language).collect();
-    let unknown = |language: &&String| !known.contains(&language.as_str());
-    if let Some(unknown) = languages.as_ref().and_then(|wanted| wanted.iter().find(unknown)) {
+/// What is wanted of the embedded and of the stored bundles: all, where nothing is said.
+fn catalogue(
+    state_dir: &Path,
+    languages: Option<Vec<String>>,
+    bundles: Option<Vec<String>>,
+) -> anyhow::Result<Catalogue> {
+    let known = embedded_languages()?;
+    if let Some(unknown) = languages.iter().flatten().find(|language| !known.contains(language)) {
         anyhow::bail!("languages has {unknown:?}, which is none of {}", known.join(", "));
     }
-    Ok(Catalogue::embedded(languages))
+    // One that is not there may be stored later; what can never be one is a mistake.
+    for name in bundles.iter().flatten() {
+        BundleName::parse(name).context("bundles")?;
+    }
+    Ok(Catalogue::new(state_dir, Wanted { languages, bundles }))
+}
+
+fn embedded_languages() -> anyhow::Result<Vec<String>> {
+    let bundles = Folder::embedded_names().map(|name| Bundle::embedded(&name));
+    let bundles = bundles.filter_map(Result::transpose);
+    Ok(bundles.map(|bundle| bundle.map(|bundle| bundle.language().to_owned())).collect::<Result<_, _>>()?)
 }
 
 impl RawLimitSet {

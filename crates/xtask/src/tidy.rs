@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
 const ARROWS: [(&str, &[&str]); 8] = [
-    ("soulbox", &["soulbox-api", "soulbox-engine", "soulbox-sandbox"]),
+    ("soulbox", &["soulbox-api", "soulbox-bundle", "soulbox-engine", "soulbox-sandbox"]),
     ("soulbox-api", &["soulbox-engine"]),
     ("soulbox-engine", &["soulbox-bundle", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),

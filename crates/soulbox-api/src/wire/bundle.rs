@@ -3,7 +3,7 @@
 //! Owns the shape of these documents. It never decides what can be used.
 
 use serde::Serialize;
-use soulbox_engine::{BundleInfo, BundleSource, BundleState, LayerFacts};
+use soulbox_engine::{BundleInfo, BundleSource, BundleState, StoredSource};
 use utoipa::ToSchema;
 
 use crate::wire::rfc_3339;
@@ -103,7 +103,7 @@ impl From<BundleInfo> for Bundle {
             BundleState::Read(read) => Bundle {
                 name: info.name,
                 language: Some(read.language),
-                digest: Some(read.digest),
+                digest: Some(read.digest.to_string()),
                 source: Some(read.facts.source.into()),
                 size_bytes: read.facts.size_bytes,
                 layers: read.facts.layers.into_iter().map(Layer::from).collect(),
@@ -136,16 +136,18 @@ impl From<BundleSource> for Source {
     fn from(source: BundleSource) -> Self {
         let (kind, reference) = match source {
             BundleSource::Host => (SourceKind::Host, None),
-            BundleSource::Debian { suite } => (SourceKind::Debian, Some(suite)),
-            BundleSource::Image { reference } => (SourceKind::Image, Some(reference)),
+            BundleSource::Stored(StoredSource::Debian { suite }) => (SourceKind::Debian, Some(suite)),
+            BundleSource::Stored(StoredSource::Image { reference, .. }) => {
+                (SourceKind::Image, Some(reference))
+            }
         };
         Source { kind, reference }
     }
 }
 
-impl From<LayerFacts> for Layer {
-    fn from(layer: LayerFacts) -> Self {
-        Layer { digest: layer.digest, size_bytes: layer.size_bytes }
+impl From<soulbox_engine::Layer> for Layer {
+    fn from(layer: soulbox_engine::Layer) -> Self {
+        Layer { digest: layer.digest.to_string(), size_bytes: layer.size_bytes }
     }
 }
 
@@ -154,7 +156,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use serde_json::{Value, json};
-    use soulbox_engine::{BundleFacts, ReadBundle};
+    use soulbox_engine::{BundleFacts, Digest, ReadBundle};
     use utoipa::PartialSchema;
 
     use super::*;
@@ -163,34 +165,41 @@ mod tests {
         serde_json::to_value(Bundle::from(BundleInfo { name: "science".to_owned(), state })).unwrap()
     }
 
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
     fn read(source: BundleSource) -> BundleState {
-        BundleState::Read(ReadBundle {
+        BundleState::Read(Box::new(ReadBundle {
             language: "python".to_owned(),
-            digest: "sha256:1".to_owned(),
+            digest: digest("bundle"),
             facts: BundleFacts {
                 source,
                 created_at: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_234)),
                 size_bytes: 5,
-                layers: vec![LayerFacts { digest: "sha256:2".to_owned(), size_bytes: 5 }],
+                layers: vec![soulbox_engine::Layer { digest: digest("layer"), size_bytes: 5 }],
             },
             preload: vec!["numpy".to_owned()],
             version: Some("Python 3".to_owned()),
             start_mode: "fork",
             ready: true,
             unavailable: None,
-        })
+        }))
     }
 
     #[test]
     fn the_document_has_the_fields_of_the_contract_and_no_others() {
         let expected = json!({
-            "name": "science", "language": "python", "digest": "sha256:1",
+            "name": "science", "language": "python", "digest": digest("bundle").to_string(),
             "source": {"kind": "debian", "reference": "trixie"}, "size_bytes": 5,
-            "layers": [{"digest": "sha256:2", "size_bytes": 5}], "preload": ["numpy"],
+            "layers": [{"digest": digest("layer").to_string(), "size_bytes": 5}], "preload": ["numpy"],
             "created_at": "1970-01-01T00:00:01.234Z", "version": "Python 3", "start_mode": "fork", "ready": true,
             "unavailable": null
         });
-        assert_eq!(document(read(BundleSource::Debian { suite: "trixie".to_owned() })), expected);
+        assert_eq!(
+            document(read(BundleSource::Stored(StoredSource::Debian { suite: "trixie".to_owned() }))),
+            expected
+        );
         let schema = serde_json::to_value(Bundle::schema()).unwrap();
         let described: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
         let mut sent: Vec<_> = expected.as_object().unwrap().keys().cloned().collect();
@@ -200,7 +209,8 @@ mod tests {
 
     #[test]
     fn sources_have_a_kind_and_where_there_is_one_a_reference() {
-        let image = BundleSource::Image { reference: "docker.io/library/ruby:3".to_owned() };
+        let reference = "docker.io/library/ruby:3".to_owned();
+        let image = BundleSource::Stored(StoredSource::Image { reference, digest: digest("image") });
         assert_eq!(
             document(read(image))["source"],
             json!({"kind": "image", "reference": "docker.io/library/ruby:3"})

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use soulbox_engine::{
-    Catalogue, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status, Target,
+    BundleState, Catalogue, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status, Target,
+    Wanted,
 };
 use soulbox_sandbox::HostFacts;
 
@@ -137,11 +138,10 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 /// One execution of each language that is available. At least one must be.
 fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
+    let catalogue = Catalogue::new(&state_dir, Wanted::default());
+    let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
     super::small_runtime()?.block_on(async {
-        let engine = match Engine::new(
-            EngineConfig { parked: 0, ..EngineConfig::new(state_dir) },
-            Catalogue::embedded(None),
-        ) {
+        let engine = match Engine::new(config, catalogue) {
             Ok(engine) => engine,
             Err(error) => {
                 let detail = format!("{:#}", anyhow::Error::from(error));
@@ -156,6 +156,12 @@ fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
                 Some(reason) => check(&name, Verdict::Warning, "not available", Some(reason)),
                 None => try_language(&engine, &name, &language).await,
             });
+        }
+        for bundle in engine.bundles() {
+            if let BundleState::Broken(reason) = bundle.state {
+                let (name, remedy) = (format!("bundle {}", bundle.name), "remove it and make it again");
+                checks.push(check(&name, Verdict::Warning, reason, Some(remedy)));
+            }
         }
         if checks.iter().all(|check| check.verdict != Verdict::Ok) {
             let detail = "no language can be run";

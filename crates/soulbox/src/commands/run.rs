@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use soulbox_engine::{
     Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
-    Target, Variable, WorkspacePath,
+    Target, Variable, Wanted, WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,12 +32,13 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     let json = args.json;
     let request = request(args)?;
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
+    let catalogue = Catalogue::new(&state_dir, Wanted::default());
     // There is one request, and it comes at once.
     let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let engine = Engine::new(config, Catalogue::embedded(None))?;
+        let engine = Engine::new(config, catalogue)?;
         let ticket = engine.submit(request)?;
         // The outcome of a cancelled execution comes as any other.
         let asked = tokio::select! {
