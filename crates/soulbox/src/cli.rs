@@ -49,8 +49,9 @@ signal ended the program, and 125 when the sandbox itself failed.";
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXIT_CODES)]
 pub(crate) struct RunArgs {
-    /// The language, for example python
-    pub(crate) language: String,
+    /// The language, for example python; or a bundle, where no language has its name
+    #[arg(value_name = "LANGUAGE")]
+    pub(crate) target: String,
     /// The program's file; - reads it from standard input
     #[arg(required_unless_present = "code", value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
