@@ -6,15 +6,18 @@
 //!
 //! [`Instance`] claims a directory and a cgroup of the host and cleans what dead instances left.
 //! [`Zygote::start`] makes a container from an OCI bundle, and [`Zygote::spawn`] a [`Sandbox`] from it;
-//! [`Sandbox::run`] runs one program and tells how it ended and what it used.
+//! [`Sandbox::run`] runs one program and tells how it ended and what it used. [`run_command`] runs one command in a
+//! container that is made for it alone.
 
 mod cgroup;
 mod collect;
+mod command_container;
 mod container;
 mod dispatch;
 mod embedded;
 mod error_chain;
 mod executable;
+mod executor;
 mod host;
 mod instance;
 mod layers;
@@ -28,7 +31,10 @@ mod zygote;
 
 pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
 pub use collect::{Collected, CollectedFile};
-pub use container::{ContainerError, HELPER_COMMAND, helper_main};
+pub use command_container::{
+    Changes, CommandError, CommandLimits, CommandNetwork, CommandSpec, HostIds, ReadOnlyBind, run_command,
+};
+pub use container::{CommandEnd, ContainerError, HELPER_COMMAND, helper_main};
 pub use embedded::{INIT, SHIM};
 pub use error_chain::error_chain;
 pub use executable::Executable;
