@@ -1,16 +1,17 @@
 //! A loaded bundle: everything about it that can be wrong has been found wrong by now.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use include_dir::Dir;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxSeccomp, Spec};
 
-use crate::embedded::{BUNDLES, SECCOMP_PROFILES};
+use crate::digest::{Digest, ListHash};
+use crate::embedded::SECCOMP_PROFILES;
+use crate::folder::{CONFIG_FILE, Folder, RECIPE_FILE};
 use crate::recipe::{Recipe, Rootfs, Start, StartMode};
-
-const CONFIG_FILE: &str = "config.json";
-const RECIPE_FILE: &str = "soulbox.toml";
+use crate::store::{Layer, StoreError, StoredSource, Version};
 
 /// Namespaces that a zygote's container must have to itself, with their names in `config.json`.
 const REQUIRED_NAMESPACES: [(LinuxNamespaceType, &str); 7] = [
@@ -90,59 +91,93 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// Where a bundle's root file system comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BundleSource {
+    /// The host's `/usr`.
+    Host,
+    /// Layers of the store.
+    Stored(StoredSource),
+}
+
+/// What is known of a bundle beside what it does.
+#[derive(Clone, Debug)]
+pub struct BundleFacts {
+    /// Where its root file system comes from.
+    pub source: BundleSource,
+    /// When it was stored; `None` for those that the program carries.
+    pub created_at: Option<SystemTime>,
+    /// Bytes of its layers.
+    pub size_bytes: u64,
+    /// Its layers, lowest first.
+    pub layers: Vec<Layer>,
+}
+
 /// A bundle.
 #[derive(Debug)]
 pub struct Bundle {
     name: String,
+    digest: Digest,
     recipe: Recipe,
     spec: Spec,
     seccomp: LinuxSeccomp,
     /// Files for the container's runtime directory: all of the bundle but its two descriptions.
-    runtime_files: BTreeMap<PathBuf, &'static [u8]>,
+    runtime_files: BTreeMap<PathBuf, Cow<'static, [u8]>>,
+    facts: BundleFacts,
+    /// What it is loaded from, where it comes from the store; kept there as long as the bundle lives.
+    version: Option<Version>,
 }
 
 impl Bundle {
-    /// The bundles that the program carries, by name. One without a `config.json` of its own has the one that
-    /// stands beside the bundles.
+    /// One that the program carries. Those that must be built first are none.
     ///
     /// # Errors
-    /// [`BundleError`] for the first that is not valid.
-    pub fn embedded() -> Result<Vec<Self>, BundleError> {
-        BUNDLES.dirs().map(Self::from_embedded).collect()
+    /// [`BundleError`] when it is not valid.
+    pub fn embedded(name: &str) -> Result<Option<Self>, BundleError> {
+        let Some(folder) = Folder::embedded(name)? else { return Ok(None) };
+        let bundle = Self::parse(&folder, seccomp_profile)?;
+        Ok(Some(bundle).filter(|bundle| matches!(bundle.rootfs(), Rootfs::Host { .. })))
     }
 
-    fn from_embedded(dir: &'static Dir<'static>) -> Result<Self, BundleError> {
-        let name = dir.path().to_string_lossy().into_owned();
-        let file = |file: &'static str| {
-            dir.get_file(dir.path().join(file))
-                .and_then(|content| content.contents_utf8())
-                .ok_or_else(|| BundleError::MissingFile { bundle: name.clone(), file })
-        };
-        let common = || BUNDLES.get_file(CONFIG_FILE).and_then(|content| content.contents_utf8());
-        let config = file(CONFIG_FILE).or_else(|missing| common().ok_or(missing))?;
-        let recipe = file(RECIPE_FILE)?;
-        let profile =
-            |name: &str| SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents());
-        let mut bundle = Self::parse(name.clone(), recipe, config, files_in(dir), profile)?;
-        if let Some(other) = &bundle.recipe.files_of {
-            let other =
-                BUNDLES.get_dir(other).ok_or(BundleError::MissingFile { bundle: name, file: "files_of" })?;
-            let own = std::mem::replace(&mut bundle.runtime_files, files_in(other));
-            bundle.runtime_files.extend(own);
+    /// One of the store.
+    pub(crate) fn stored(version: Version) -> Result<Self, StoreError> {
+        let text = |file| version.file(file).map(|content| String::from_utf8_lossy(&content).into_owned());
+        let name = version.name.as_str().to_owned();
+        let mut folder =
+            Folder { name, recipe: text(RECIPE_FILE)?, config: text(CONFIG_FILE)?, files: BTreeMap::new() };
+        for name in version.manifest.files.keys().filter(|name| *name != RECIPE_FILE && *name != CONFIG_FILE)
+        {
+            folder.files.insert(PathBuf::from(name), Cow::Owned(version.file(name)?));
         }
+        let mut bundle = Self::parse(&folder, seccomp_profile)?;
+        bundle.digest = version.digest;
+        bundle.facts = BundleFacts {
+            source: BundleSource::Stored(version.manifest.source.clone()),
+            created_at: version.stored_at,
+            size_bytes: version.manifest.size_bytes(),
+            layers: version.manifest.layers.clone(),
+        };
+        bundle.version = Some(version);
         Ok(bundle)
     }
 
-    fn parse(
-        name: String,
-        recipe: &str,
-        config: &str,
-        runtime_files: BTreeMap<PathBuf, &'static [u8]>,
-        profile: impl Fn(&str) -> Option<&'static [u8]>,
-    ) -> Result<Self, BundleError> {
-        let recipe: Recipe =
-            toml::from_str(recipe).map_err(|source| BundleError::Recipe { bundle: name.clone(), source })?;
-        let spec: Spec = serde_json::from_str(config)
+    /// Whether a folder is a bundle for a root file system of layers.
+    pub(crate) fn check(name: &str, folder: &Folder) -> Result<(), BundleError> {
+        let bundle = Self::parse(folder, seccomp_profile)?;
+        match bundle.rootfs() {
+            Rootfs::Layers => Ok(()),
+            _ => Err(BundleError::Commands {
+                bundle: name.to_owned(),
+                requirement: "rootfs.source = \"layers\"",
+            }),
+        }
+    }
+
+    fn parse(folder: &Folder, profile: impl Fn(&str) -> Option<&'static [u8]>) -> Result<Self, BundleError> {
+        let name = folder.name.clone();
+        let recipe: Recipe = toml::from_str(&folder.recipe)
+            .map_err(|source| BundleError::Recipe { bundle: name.clone(), source })?;
+        let spec: Spec = serde_json::from_str(&folder.config)
             .map_err(|source| BundleError::Config { bundle: name.clone(), source })?;
         check_commands(&recipe)
             .map_err(|requirement| BundleError::Commands { bundle: name.clone(), requirement })?;
@@ -150,9 +185,26 @@ impl Bundle {
             .map_err(|requirement| BundleError::NotIsolated { bundle: name.clone(), requirement })?;
         let seccomp_error =
             |source| BundleError::Seccomp { bundle: name.clone(), profile: recipe.seccomp.clone(), source };
-        let seccomp = profile(&recipe.seccomp).ok_or_else(|| seccomp_error(None))?;
-        let seccomp = serde_json::from_slice(seccomp).map_err(|source| seccomp_error(Some(source)))?;
-        Ok(Bundle { name, recipe, spec, seccomp, runtime_files })
+        let profile = profile(&recipe.seccomp).ok_or_else(|| seccomp_error(None))?;
+        let seccomp = serde_json::from_slice(profile).map_err(|source| seccomp_error(Some(source)))?;
+        let mut runtime_files = BTreeMap::new();
+        let missing = || BundleError::MissingFile { bundle: name.clone(), file: "files_of" };
+        for other in files_of(&recipe).ok_or_else(missing)? {
+            runtime_files.extend(Folder::files_of(&other).ok_or_else(missing)?);
+        }
+        runtime_files.extend(folder.files.clone());
+        let mut hash = ListHash::default();
+        [folder.recipe.as_bytes(), folder.config.as_bytes(), profile]
+            .into_iter()
+            .for_each(|text| hash.add(text));
+        for (name, content) in &runtime_files {
+            hash.add(name.as_os_str().as_encoded_bytes());
+            hash.add(content);
+        }
+        let facts =
+            BundleFacts { source: BundleSource::Host, created_at: None, size_bytes: 0, layers: Vec::new() };
+        let digest = hash.finish();
+        Ok(Bundle { name, digest, recipe, spec, seccomp, runtime_files, facts, version: None })
     }
 
     /// The bundle's name.
@@ -163,6 +215,32 @@ impl Bundle {
     /// The name of its language.
     pub fn language(&self) -> &str {
         &self.recipe.language
+    }
+
+    /// The digest of everything in it: it changes when and only when the bundle does.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What is known of it beside what it does.
+    pub fn facts(&self) -> &BundleFacts {
+        &self.facts
+    }
+
+    /// What its zygote loads before it forks.
+    pub fn preload(&self) -> &[String] {
+        &self.recipe.start.preload
+    }
+
+    /// The toolchain's version, where that was asked when the bundle was stored. Otherwise it is the host's, who
+    /// can be asked.
+    pub fn known_version(&self) -> Option<&str> {
+        self.version.as_ref().map(|version| version.manifest.version.as_str())
+    }
+
+    /// The directories of its layers, lowest first; none for a bundle whose root is the host's.
+    pub fn layers(&self) -> &[PathBuf] {
+        self.version.as_ref().map_or(&[], |version| &version.trees)
     }
 
     /// Other names of its language.
@@ -211,9 +289,10 @@ impl Bundle {
     /// [`Unavailable`] when there is none.
     pub fn interpreter(&self) -> Result<&Path, Unavailable> {
         let Start { toolchains, install_hint, .. } = &self.recipe.start;
+        let in_layers = matches!(self.rootfs(), Rootfs::Layers);
         toolchains
             .iter()
-            .find(|path| path.exists())
+            .find(|path| in_layers || path.exists())
             .map(PathBuf::as_path)
             .ok_or_else(|| Unavailable { toolchains: toolchains.clone(), hint: install_hint.clone() })
     }
@@ -239,16 +318,29 @@ impl Bundle {
     }
 
     /// Its files beside its two descriptions, by name.
-    pub fn files(&self) -> impl Iterator<Item = (&Path, &'static [u8])> {
-        self.runtime_files.iter().map(|(name, content)| (name.as_path(), *content))
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.runtime_files.iter().map(|(name, content)| (name.as_path(), &content[..]))
     }
 }
 
-/// The files of a bundle but its two descriptions, by name.
-fn files_in(dir: &'static Dir<'static>) -> BTreeMap<PathBuf, &'static [u8]> {
-    let files =
-        dir.files().filter_map(|file| Some((PathBuf::from(file.path().file_name()?), file.contents())));
-    files.filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE)).collect()
+fn seccomp_profile(name: &str) -> Option<&'static [u8]> {
+    SECCOMP_PROFILES.get_file(format!("{name}.json")).map(|file| file.contents())
+}
+
+/// The embedded bundles whose files a bundle has, those that come first before those that replace them.
+fn files_of(recipe: &Recipe) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut next = recipe.files_of.clone();
+    while let Some(name) = next {
+        if names.contains(&name) {
+            return None;
+        }
+        let other: Recipe = toml::from_str(&Folder::embedded(&name).ok()??.recipe).ok()?;
+        next = other.files_of;
+        names.push(name);
+    }
+    names.reverse();
+    Some(names)
 }
 
 fn check_commands(recipe: &Recipe) -> Result<(), &'static str> {
@@ -290,21 +382,22 @@ mod tests {
     use super::*;
     use crate::command::Places;
 
-    fn python() -> (&'static str, String) {
-        let dir = BUNDLES.get_dir("python").unwrap();
-        let text = |file: &str| dir.get_file(dir.path().join(file)).unwrap().contents_utf8().unwrap();
-        (text(RECIPE_FILE), text(CONFIG_FILE).to_owned())
+    fn python() -> (String, String) {
+        let folder = Folder::embedded("python").unwrap().unwrap();
+        (folder.recipe, folder.config)
     }
 
     fn parse(recipe: &str, config: &str) -> Result<Bundle, BundleError> {
         let profile = br#"{"defaultAction": "SCMP_ACT_ERRNO"}"#;
         let known = |name: &str| (name == "python").then_some(&profile[..]);
-        Bundle::parse("test".to_owned(), recipe, config, BTreeMap::new(), known)
+        let (name, recipe, config) = ("test".to_owned(), recipe.to_owned(), config.to_owned());
+        Bundle::parse(&Folder { name, recipe, config, files: BTreeMap::new() }, known)
     }
 
     #[test]
     fn every_embedded_bundle_is_valid() {
-        let bundles = Bundle::embedded().unwrap();
+        let bundles = Folder::embedded_names().map(|name| Bundle::embedded(&name).unwrap());
+        let bundles: Vec<_> = bundles.flatten().collect();
         let python = bundles.iter().find(|bundle| bundle.name() == "python").unwrap();
         assert_eq!((python.language(), python.file_name()), ("python", "main.py"));
         assert!(python.files().any(|(name, _)| name == Path::new("launcher.py")));
@@ -324,7 +417,7 @@ mod tests {
         for namespace in ["user", "pid", "mount", "network", "ipc", "uts", "cgroup"] {
             let mut shared: serde_json::Value = serde_json::from_str(&config).unwrap();
             shared["linux"]["namespaces"].as_array_mut().unwrap().retain(|ns| ns["type"] != namespace);
-            let error = parse(recipe, &shared.to_string()).unwrap_err().to_string();
+            let error = parse(&recipe, &shared.to_string()).unwrap_err().to_string();
             assert!(error.contains(&format!("new {namespace} namespace")), "{error}");
         }
     }
@@ -334,17 +427,17 @@ mod tests {
         let (recipe, config) = python();
         let mut writable: serde_json::Value = serde_json::from_str(&config).unwrap();
         writable["root"]["readonly"] = false.into();
-        assert!(parse(recipe, &writable.to_string()).unwrap_err().to_string().contains("read-only root"));
+        assert!(parse(&recipe, &writable.to_string()).unwrap_err().to_string().contains("read-only root"));
         let mut privileged: serde_json::Value = serde_json::from_str(&config).unwrap();
         privileged["process"]["noNewPrivileges"] = false.into();
-        assert!(parse(recipe, &privileged.to_string()).unwrap_err().to_string().contains("noNewPrivileges"));
+        assert!(parse(&recipe, &privileged.to_string()).unwrap_err().to_string().contains("noNewPrivileges"));
     }
 
     #[test]
     fn one_word_of_the_recipe_changes_how_programs_start() {
         let (recipe, config) = python();
         let spawned = parse(&recipe.replace("mode = \"fork\"", "mode = \"spawn\""), &config).unwrap();
-        assert_eq!(parse(recipe, &config).unwrap().start_mode(None), StartMode::Fork);
+        assert_eq!(parse(&recipe, &config).unwrap().start_mode(None), StartMode::Fork);
         assert_eq!(spawned.start_mode(None), StartMode::Spawn);
         let places = Places { entrypoint: "/workspace/a b.py", output: "", memory_bytes: 100 << 20 };
         let command = spawned.run_command(StartMode::Spawn, &places).unwrap();

@@ -1,19 +1,28 @@
 //! Bundles: OCI runtime bundles (`config.json` and a root file system) with a `soulbox.toml` beside them.
 //!
-//! Owns what a bundle says and how it is laid out for libcontainer: loading, validation, the root file
-//! system. It runs nothing and opens no network; the engine decides when a bundle is started.
+//! Owns what a bundle says, where bundles are kept, and how one is laid out for libcontainer: loading, validation,
+//! the store, the root file system. It runs nothing and opens no network; the engine decides when a bundle is
+//! started.
 //!
-//! [`Bundle::embedded`] are the ones that the program carries. [`Bundle::materialize`] lays one out in a
-//! directory, from which a container can be created.
+//! [`Catalogue`] finds bundles: the embedded ones, whose root is the host's, and those of the [`store`], whose
+//! root is made of layers. [`Bundle::materialize`] lays one out in a directory, from which a container can be
+//! created.
 
 mod bundle;
+mod catalogue;
 mod command;
+mod digest;
 mod embedded;
+mod folder;
 mod materialize;
 mod recipe;
 mod rootfs;
+pub mod store;
 
-pub use bundle::{Bundle, BundleError, Unavailable};
+pub use bundle::{Bundle, BundleError, BundleFacts, BundleSource, Unavailable};
+pub use catalogue::{Catalogue, LoadError, Wanted};
 pub use command::{PREPARED_DIR, Places};
+pub use digest::{Digest, ListHash, ParseDigestError};
+pub use folder::{Folder, FolderError};
 pub use materialize::{ContainerSettings, IdRange, MaterializeError};
 pub use recipe::StartMode;

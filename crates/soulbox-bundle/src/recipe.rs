@@ -96,4 +96,6 @@ pub(crate) enum Rootfs {
         /// Patterns below `/etc` of what is copied; what does not exist is left out.
         etc: Vec<String>,
     },
+    /// Layers, which the store knows.
+    Layers,
 }

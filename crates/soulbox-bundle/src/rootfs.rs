@@ -42,13 +42,21 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 pub(crate) fn lay_out(source: &Rootfs, target: &Path) -> Result<Vec<Mount>, MaterializeError> {
     match source {
         Rootfs::Host { etc } => lay_out_host(etc, Path::new("/"), target),
+        // What is made here lies over the layers.
+        Rootfs::Layers => {
+            create_empty_directories(target)?;
+            copy_etc(&[], Path::new("/"), &target.join("etc"))?;
+            Ok(Vec::new())
+        }
     }
 }
 
+fn create_empty_directories(target: &Path) -> Result<(), MaterializeError> {
+    EMPTY_DIRECTORIES.iter().try_for_each(|directory| create_dir(&target.join(directory)))
+}
+
 fn lay_out_host(etc: &[String], host: &Path, target: &Path) -> Result<Vec<Mount>, MaterializeError> {
-    for directory in EMPTY_DIRECTORIES {
-        create_dir(&target.join(directory))?;
-    }
+    create_empty_directories(target)?;
     let mut mounts = Vec::new();
     for name in SYSTEM_DIRECTORIES {
         let (from, to) = (host.join(name), target.join(name));

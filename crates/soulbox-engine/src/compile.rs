@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
+use soulbox_bundle::{Digest, ListHash};
 use soulbox_sandbox::{Executable, RunReport};
 
 use crate::execution::{Usage, main_ended};
-use crate::list_hash::ListHash;
 use crate::request::{SourceFile, Tenant};
 
 /// How the compile step went.
@@ -79,7 +79,7 @@ impl Built {
 
 /// Names everything that an executable depends on, and for whom it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct CacheKey([u8; 32]);
+pub(crate) struct CacheKey(Digest);
 
 impl CacheKey {
     pub(crate) fn new<'a>(

@@ -201,7 +201,7 @@ impl Keeper {
             Ok::<_, KeeperError>(())
         });
         laid_out.await.map_err(|_| KeeperError::Interrupted)??;
-        let spec = ZygoteSpec { id, bundle: directory.clone(), filters: &self.filters };
+        let spec = ZygoteSpec { id, bundle: directory.clone(), layers: Vec::new(), filters: &self.filters };
         match Zygote::start(Arc::clone(&self.instance), &spec).await {
             Ok(zygote) => {
                 tracing::info!(bundle = self.bundle.name(), id = spec.id, "zygote is ready");

@@ -17,7 +17,6 @@ mod execution;
 mod job;
 mod keeper;
 mod limits;
-mod list_hash;
 mod parking;
 mod prepare;
 mod registry;
@@ -32,5 +31,5 @@ pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Tenant, Variable, WorkspacePath,
     WorkspacePathError,
 };
-pub use soulbox_bundle::{Bundle, BundleError};
+pub use soulbox_bundle::{Bundle, BundleError, Catalogue, LoadError, Wanted};
 pub use soulbox_sandbox::{CgroupMode, CollectedFile};

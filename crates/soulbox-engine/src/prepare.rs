@@ -11,9 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use soulbox_bundle::{Bundle, IdRange, MaterializeError, Unavailable};
-
-use crate::list_hash::ListHash;
+use soulbox_bundle::{Bundle, IdRange, ListHash, MaterializeError, Unavailable};
 
 /// A bundle that could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -121,5 +119,5 @@ fn digest(bundle: &Bundle, version: &str, command: &[String]) -> String {
         hash.add(name.as_os_str().as_encoded_bytes());
         hash.add(content);
     });
-    hash.finish().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hash.finish().as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -16,6 +16,7 @@ use std::process::{ExitCode, Stdio};
 use libcontainer::container::Container as LibContainer;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
+use nix::sys::stat::{SFlag, fstat};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use soulbox_protocol::CONTROL_FD;
 use tokio::io::Interest;
@@ -24,6 +25,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::error_chain::error_chain;
+use crate::layers::{Layers, Upper};
 use crate::sys;
 
 /// The hidden command of the `soulbox` program that runs [`helper_main`].
@@ -69,23 +71,36 @@ pub(crate) struct Container {
     deleted: OnceCell<()>,
 }
 
+/// What a container is made from.
+#[derive(Debug)]
+pub(crate) struct ContainerSpec<'a> {
+    /// Unique in the instance.
+    pub(crate) id: &'a str,
+    /// The OCI bundle's directory.
+    pub(crate) bundle: &'a Path,
+    /// libcontainer's directory of containers.
+    pub(crate) root: &'a Path,
+    /// Takes the output of the init process: a file, which need not exist, or a FIFO.
+    pub(crate) log: &'a Path,
+    /// What lies with the bundle's `rootfs`.
+    pub(crate) layers: &'a Layers,
+    /// Becomes descriptor [`CONTROL_FD`] of the init process.
+    pub(crate) control: Option<OwnedFd>,
+}
+
 impl Container {
-    /// Creates and starts the container `id` from the bundle at `bundle`, with `control` as descriptor
-    /// [`CONTROL_FD`] of its init process. Its output goes to a log beside the bundle.
-    pub(crate) async fn start(
-        id: &str,
-        bundle: &Path,
-        root: &Path,
-        control: OwnedFd,
-    ) -> Result<Self, ContainerError> {
+    /// Creates and starts a container.
+    pub(crate) async fn start(spec: ContainerSpec<'_>) -> Result<Self, ContainerError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(|errno| ContainerError::Helper(errno.into()))?;
-        let log = bundle.join("zygote.log");
+        let ContainerSpec { id, bundle, root, log, layers, control } = spec;
+        let log = log.to_owned();
         let output = Command::new("/proc/self/exe")
             .arg(HELPER_COMMAND)
             .args([OsString::from(id), bundle.into(), root.into(), log.clone().into()])
+            .args(layer_arguments(layers))
             // The container's environment comes from its bundle; the daemon's is nobody's business.
             .env_clear()
-            .stdin(Stdio::from(control))
+            .stdin(control.map_or_else(Stdio::null, Stdio::from))
             .kill_on_drop(true)
             .output()
             .await
@@ -162,16 +177,45 @@ fn tail(log: &Path) -> String {
     }
 }
 
-/// The helper: creates and starts one container in this single-threaded process, whose standard input is
-/// the control socket, and prints the pid of its init process. The arguments are the container's id, its
-/// bundle, libcontainer's directory, and the log file.
+/// The words that tell the helper of a stack: pairs of what a directory is and its path.
+fn layer_arguments(layers: &Layers) -> Vec<OsString> {
+    let lower = layers.lower.iter().map(|path| ("lower", path));
+    let upper = layers.upper.iter().flat_map(|Upper { upper, work }| [("upper", upper), ("work", work)]);
+    lower.chain(upper).flat_map(|(kind, path)| [kind.into(), path.into()]).collect()
+}
+
+/// The stack that such words tell of.
+fn parse_layers(words: &[OsString]) -> Option<Layers> {
+    let (mut lower, mut upper, mut work) = (Vec::new(), None, None);
+    for pair in words.chunks(2) {
+        let [kind, path] = pair else { return None };
+        match kind.to_str()? {
+            "lower" => lower.push(path.into()),
+            "upper" => upper = Some(path.into()),
+            "work" => work = Some(path.into()),
+            _ => return None,
+        }
+    }
+    let upper = match (upper, work) {
+        (Some(upper), Some(work)) => Some(Upper { upper, work }),
+        (None, None) => None,
+        _ => return None,
+    };
+    Some(Layers { lower, upper })
+}
+
+/// The helper: creates and starts one container in this single-threaded process, and prints the pid of its
+/// init process. Its standard input is the control socket, where there is one. The arguments are the
+/// container's id, its bundle, libcontainer's directory and the log file; after them, for a root file system
+/// in layers, pairs of `lower`, `upper` or `work` and a directory.
 pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    let usage = || format!("usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG [lower|upper|work DIRECTORY]...");
     let result = match args.as_slice() {
-        [id, bundle, root, log] => {
-            create(&id.to_string_lossy(), Path::new(bundle), Path::new(root), Path::new(log))
-        }
-        _ => Err(format!("usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG")),
+        [id, bundle, root, log, layers @ ..] => parse_layers(layers).ok_or_else(usage).and_then(|layers| {
+            create(&id.to_string_lossy(), Path::new(bundle), Path::new(root), Path::new(log), &layers)
+        }),
+        _ => Err(usage()),
     };
     let (text, code) = match result {
         Ok(pid) => (pid.to_string(), ExitCode::SUCCESS),
@@ -185,18 +229,27 @@ pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if written.is_ok() { code } else { ExitCode::FAILURE }
 }
 
-fn create(id: &str, bundle: &Path, root: &Path, log: &Path) -> Result<i32, String> {
+fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> Result<i32, String> {
     // libcontainer keeps the descriptors from 3 on that it is told of, and the control socket is one.
-    sys::place_fd(io::stdin(), CONTROL_FD)
-        .map_err(|error| format!("cannot place the control socket: {error}"))?;
+    let stdin = fstat(io::stdin()).map_err(|error| format!("cannot look at standard input: {error}"))?;
+    let has_control = SFlag::from_bits_truncate(stdin.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK;
+    if has_control {
+        sys::place_fd(io::stdin(), CONTROL_FD)
+            .map_err(|error| format!("cannot place the control socket: {error}"))?;
+    }
+    if !layers.is_empty() {
+        layers
+            .mount_over(&bundle.join("rootfs"))
+            .map_err(|error| format!("cannot mount the layers of the root file system: {error}"))?;
+    }
     let null = File::open("/dev/null").map_err(|error| format!("cannot open /dev/null: {error}"))?;
     let log = OpenOptions::new().create(true).append(true).open(log);
-    let log = log.map_err(|error| format!("cannot open the zygote's log: {error}"))?;
-    let log_too = log.try_clone().map_err(|error| format!("cannot open the zygote's log: {error}"))?;
+    let log = log.map_err(|error| format!("cannot open the container's log: {error}"))?;
+    let log_too = log.try_clone().map_err(|error| format!("cannot open the container's log: {error}"))?;
     let build = || {
         let mut container = ContainerBuilder::new(id.to_owned(), SyscallType::default())
             .with_root_path(root)?
-            .with_preserved_fds(1)
+            .with_preserved_fds(has_control.into())
             .with_stdin(null)
             .with_stdout(log)
             .with_stderr(log_too)
@@ -209,4 +262,23 @@ fn create(id: &str, bundle: &Path, root: &Path, log: &Path) -> Result<i32, Strin
         Ok(container.pid().map_or(0, |pid| pid.as_raw()))
     };
     build().map_err(|error: libcontainer::error::LibcontainerError| error_chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_helper_is_told_of_every_layer() {
+        let layers = Layers {
+            lower: ["/a:b", "/c,d"].map(PathBuf::from).to_vec(),
+            upper: Some(Upper { upper: "/upper".into(), work: "/work".into() }),
+        };
+        let parsed = parse_layers(&layer_arguments(&layers)).unwrap();
+        assert_eq!(parsed.lower, layers.lower);
+        assert_eq!(parsed.upper.unwrap().work, Path::new("/work"));
+        assert!(parse_layers(&layer_arguments(&Layers::default())).unwrap().is_empty());
+        assert!(parse_layers(&["lower".into()]).is_none());
+        assert!(parse_layers(&["upper".into(), "/upper".into()]).is_none());
+    }
 }

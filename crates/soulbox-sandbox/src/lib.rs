@@ -19,6 +19,7 @@ mod error_chain;
 mod executable;
 mod host;
 mod instance;
+mod layers;
 mod memory_file;
 mod output;
 mod sandbox;

@@ -17,8 +17,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::cgroup::{CgroupError, LeafLimits};
-use crate::container::{Container, ContainerError};
+use crate::container::{Container, ContainerError, ContainerSpec};
 use crate::instance::Instance;
+use crate::layers::Layers;
 use crate::memory_file::memory_file;
 use crate::sandbox::Sandbox;
 use crate::seccomp::Filters;
@@ -43,6 +44,9 @@ pub struct ZygoteSpec<'a> {
     pub id: String,
     /// The OCI bundle's directory: `config.json` and root file system.
     pub bundle: PathBuf,
+    /// Directories that lie below the bundle's `rootfs`, lowest first, and with it are the root file system.
+    /// Empty, and `rootfs` is all of it. They are read only.
+    pub layers: Vec<PathBuf>,
     /// The filters of all its sandboxes.
     pub filters: &'a Filters,
 }
@@ -133,7 +137,15 @@ impl Zygote {
         let (control, theirs) = SeqPacket::pair()?;
         let root = instance.directory().join("containers");
         let filters = memory_file("seccomp-filters", |file| file.write_all(&spec.filters.to_bytes()))?;
-        let container = Container::start(&spec.id, &spec.bundle, &root, theirs).await?;
+        let container = Container::start(ContainerSpec {
+            id: &spec.id,
+            bundle: &spec.bundle,
+            root: &root,
+            log: &spec.bundle.join("zygote.log"),
+            layers: &Layers { lower: spec.layers.clone(), upper: None },
+            control: Some(theirs),
+        })
+        .await?;
         let init = HostMessage::Init { filter_lens: spec.filters.lens() };
         let ready = async {
             control.send(&init.encode(), &[filters.as_fd()]).await?;

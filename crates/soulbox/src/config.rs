@@ -10,7 +10,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use serde::Deserialize;
 use soulbox_api::ApiKey;
-use soulbox_engine::{Bundle, EngineConfig, Limits};
+use soulbox_engine::{Bundle, Catalogue, EngineConfig, Limits, Wanted};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -132,9 +132,22 @@ impl ServeConfig {
     }
 }
 
+/// All bundles that can be used.
+pub(crate) fn usable_bundles(state_dir: &Path) -> Vec<Bundle> {
+    let all = Catalogue::new(state_dir, Wanted::default()).load_all();
+    let usable = |(name, bundle): (String, Result<Bundle, _>)| match bundle {
+        Ok(bundle) => Some(bundle),
+        Err(error) => {
+            tracing::error!(name, %error, "a bundle cannot be used");
+            None
+        }
+    };
+    all.into_iter().filter_map(usable).collect()
+}
+
 /// The bundles of the languages that are wanted, of all when nothing is said.
 fn bundles(languages: Option<&[String]>) -> anyhow::Result<Vec<Bundle>> {
-    let mut bundles = Bundle::embedded()?;
+    let mut bundles = usable_bundles(&default_state_dir());
     let Some(wanted) = languages else { return Ok(bundles) };
     let known: Vec<_> = bundles.iter().map(|bundle| bundle.language().to_owned()).collect();
     if let Some(unknown) = wanted.iter().find(|language| !known.contains(language)) {

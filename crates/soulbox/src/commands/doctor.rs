@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use soulbox_engine::{Bundle, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status};
+use soulbox_engine::{CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status};
 use soulbox_sandbox::HostFacts;
 
 use crate::cli::DoctorArgs;
@@ -135,7 +135,7 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 /// One execution of each language that is available. At least one must be.
 fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
-    let bundles = Bundle::embedded()?;
+    let bundles = crate::config::usable_bundles(&state_dir);
     super::small_runtime()?.block_on(async {
         let engine = match Engine::new(EngineConfig { parked: 0, ..EngineConfig::new(state_dir) }, bundles) {
             Ok(engine) => engine,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use soulbox_engine::{
-    Argument, Bundle, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
-    Variable, WorkspacePath,
+    Argument, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status, Variable,
+    WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -37,7 +37,8 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let engine = Engine::new(config, Bundle::embedded()?)?;
+        let bundles = crate::config::usable_bundles(&config.state_dir);
+        let engine = Engine::new(config, bundles)?;
         let ticket = engine.submit(request)?;
         // The outcome of a cancelled execution comes as any other.
         let asked = tokio::select! {
