@@ -6,10 +6,12 @@
 //!
 //! [`Instance`] claims a directory and a cgroup of the host and cleans what dead instances left.
 //! [`Zygote::start`] makes a container from an OCI bundle, and [`Zygote::spawn`] a [`Sandbox`] from it;
-//! [`Sandbox::run`] runs one program and tells how it ended and what it used.
+//! [`Sandbox::run`] runs one program and tells how it ended and what it used. [`Confined`] is a helper process
+//! for work on files of unknown origin.
 
 mod cgroup;
 mod collect;
+mod confined;
 mod container;
 mod dispatch;
 mod embedded;
@@ -28,6 +30,10 @@ mod zygote;
 
 pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
 pub use collect::{Collected, CollectedFile};
+pub use confined::{
+    CONFINED_IDS, Confined, ConfinedLimits, Confinement, Finished, describe_end, enter, make_whiteout,
+    set_xattr,
+};
 pub use container::{ContainerError, HELPER_COMMAND, helper_main};
 pub use embedded::{INIT, SHIM};
 pub use error_chain::error_chain;
