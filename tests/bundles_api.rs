@@ -8,6 +8,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -332,6 +333,67 @@ fn a_hangup_signal_brings_what_is_new_and_lets_go_what_is_gone() {
     for words in ["science\" change=\"added", "science\" change=\"removed", "python\" change=\"replaced"] {
         assert!(log.contains(words), "{words:?} is not in the log:\n{log}");
     }
+}
+
+#[test]
+fn reloads_at_once_are_one_after_the_other_and_requests_meanwhile_are_all_run() {
+    const VERSIONS: [&str; 6] = ["two", "three", "four", "five", "six", "seven"];
+    let state = public_directory();
+    store_python(state.path(), "python", "one");
+    let server = Setup::new().state_dir(state.path()).config("parked = 2").start();
+    let done = AtomicBool::new(false);
+    let run = || {
+        let mut seen = BTreeSet::new();
+        while !done.load(Ordering::Relaxed) {
+            seen.insert(server.run(WHICH));
+        }
+        seen
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
+        for version in VERSIONS {
+            let digest = store_python(state.path(), "python", version);
+            let reloads: Vec<_> = (0..3).map(|_| scope.spawn(|| reload(&server, "python"))).collect();
+            for reload in reloads {
+                let response = reload.join().unwrap();
+                assert_eq!(response.status, 200, "{}", response.text());
+                assert_eq!(response.json()["digest"], digest.to_string());
+            }
+            assert_eq!(server.run(WHICH), version);
+        }
+        done.store(true, Ordering::Relaxed);
+        let seen: BTreeSet<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        assert!(
+            seen.iter().all(|version| version == "one" || VERSIONS.contains(&version.as_str())),
+            "{seen:?}"
+        );
+    });
+    assert_eq!((reloads(&server, "replaced"), reloads(&server, "unchanged")), (6.0, 12.0));
+    assert_eq!(server.metrics().ended("internal_error"), 0.0);
+    await_one_container(&server);
+}
+
+#[test]
+fn a_server_that_ends_waits_for_work_on_a_version_before() {
+    let state = public_directory();
+    store_python(state.path(), "python", "one");
+    let server = Setup::new().state_dir(state.path()).config("drain_grace = \"60s\"").start();
+    let old = Running::held(&server, &format!("hold()\n{WHICH}"));
+    store_python(state.path(), "python", "two");
+    assert_eq!(reload(&server, "python").status, 200);
+    let cgroups = server.cgroups();
+    server.signal(Signal::SIGTERM);
+    eventually("new requests are refused", || {
+        (server.post(json!({"code": "pass"})).status == 503).then_some(())
+    });
+    reload(&server, "python").problem(503, "draining");
+    old.now().is("running");
+    assert_eq!(server.exit_status(), None);
+    old.release();
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(!server.log().contains("stays"), "{}", server.log());
+    assert_eq!(server.instances(), Vec::<PathBuf>::new());
+    assert!(cgroups.iter().all(|cgroup| !cgroup.exists()), "{cgroups:?}");
 }
 
 #[test]

@@ -202,6 +202,9 @@ impl Engine {
     /// # Errors
     /// [`ReloadError`]; what was in service still is, unless the bundle was removed.
     pub async fn reload(self: &Arc<Self>, name: &str) -> Result<BundleInfo, ReloadError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Draining);
+        }
         let (engine, name) = (Arc::clone(self), name.to_owned());
         // In a task of its own: what has begun is finished, also when nobody waits for it any more.
         let reload = tokio::spawn(async move { engine.fleet.reload(&name, &engine).await });
@@ -215,6 +218,9 @@ impl Engine {
     pub async fn reload_all(
         self: &Arc<Self>,
     ) -> Result<Vec<(String, Result<Change, ReloadError>)>, ReloadError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Draining);
+        }
         let engine = Arc::clone(self);
         let reload = tokio::spawn(async move { engine.fleet.reload_all(&engine).await });
         reload.await.unwrap_or(Err(ReloadError::Interrupted))
