@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Check whether this host can run sandboxes, and say what to do where it cannot
     Doctor(DoctorArgs),
+    /// Bundles with root file systems of their own: list, check, remove them
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -46,8 +49,9 @@ signal ended the program, and 125 when the sandbox itself failed.";
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXIT_CODES)]
 pub(crate) struct RunArgs {
-    /// The language, for example python
-    pub(crate) language: String,
+    /// The language, for example python; or a bundle, where no language has its name
+    #[arg(value_name = "LANGUAGE")]
+    pub(crate) target: String,
     /// The program's file; - reads it from standard input
     #[arg(required_unless_present = "code", value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
@@ -110,6 +114,38 @@ pub(crate) struct DoctorArgs {
     /// Print the checks as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// List all bundles, those that the program carries among them
+    Ls {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one bundle
+    Inspect {
+        /// Its name
+        name: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read stored bundles again and compare every digest; exits with 1 when one is not what it was
+    Verify {
+        /// Their names [default: all]
+        names: Vec<String>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove stored bundles, and the layers that no other has
+    Rm {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
 }
 
 #[cfg(test)]

@@ -17,10 +17,14 @@ use cli::{Cli, Command};
 const OWN_ERROR: u8 = 125;
 
 fn main() -> ExitCode {
-    // Before anything that starts a thread: the helper forks.
+    // Before anything that starts a thread: the helpers fork.
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|command| command == soulbox_sandbox::HELPER_COMMAND) {
-        return soulbox_sandbox::helper_main(args);
+    match args.next() {
+        Some(command) if command == soulbox_sandbox::HELPER_COMMAND => {
+            return soulbox_sandbox::helper_main(args);
+        }
+        Some(command) if command == soulbox_image::UNPACK_COMMAND => return soulbox_image::helper_main(args),
+        _ => {}
     }
     let cli = Cli::parse();
     init_logging(&cli);
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(*args, cli.state_dir),
         Command::Serve(args) => commands::serve::serve(args, cli.state_dir),
         Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
+        Command::Bundle(command) => commands::bundle::bundle(command, cli.state_dir),
         Command::Completions { shell } => commands::completions(shell),
     };
     result.unwrap_or_else(|error| {

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 8] = [
-    ("soulbox", &["soulbox-api", "soulbox-engine", "soulbox-sandbox"]),
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("soulbox", &["soulbox-api", "soulbox-bundle", "soulbox-engine", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-api", &["soulbox-engine"]),
     ("soulbox-engine", &["soulbox-bundle", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
+    ("soulbox-image", &["soulbox-bundle", "soulbox-sandbox"]),
     ("soulbox-sandbox", &["soulbox-protocol"]),
     ("soulbox-zygote", &["soulbox-protocol"]),
     ("soulbox-protocol", &[]),
@@ -160,7 +161,14 @@ fn errors_are_enumerated() {
             assert!(!text.contains(catch_all), "{} has the catch-all error {catch_all}", path.display());
         }
     }
-    for name in ["soulbox-api", "soulbox-engine", "soulbox-bundle", "soulbox-sandbox", "soulbox-protocol"] {
+    for name in [
+        "soulbox-api",
+        "soulbox-engine",
+        "soulbox-bundle",
+        "soulbox-image",
+        "soulbox-sandbox",
+        "soulbox-protocol",
+    ] {
         assert!(!dependencies(&manifest(name), "dependencies").contains("anyhow"), "{name} is a library");
     }
 }

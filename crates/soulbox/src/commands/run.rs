@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use soulbox_engine::{
-    Argument, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status, Variable,
-    WorkspacePath,
+    Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
+    Target, Variable, Wanted, WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,13 +32,13 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     let json = args.json;
     let request = request(args)?;
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
+    let catalogue = Catalogue::new(&state_dir, Wanted::default());
     // There is one request, and it comes at once.
     let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let bundles = crate::config::usable_bundles(&config.state_dir);
-        let engine = Engine::new(config, bundles)?;
+        let engine = Engine::new(config, catalogue)?;
         let ticket = engine.submit(request)?;
         // The outcome of a cancelled execution comes as any other.
         let asked = tokio::select! {
@@ -68,7 +68,7 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
 }
 
 fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
-    let RunArgs { language, file, code, stdin, env, limits, args, json: _ } = args;
+    let RunArgs { target, file, code, stdin, env, limits, args, json: _ } = args;
     let (code, files, entrypoint) = match (code, file) {
         (Some(code), _) => (Some(code), Vec::new(), None),
         (None, Some(path)) => {
@@ -91,7 +91,6 @@ fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
         Ok(Variable::parse(name, value)?)
     });
     Ok(ExecutionRequest {
-        language,
         code,
         files,
         entrypoint,
@@ -99,7 +98,7 @@ fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
         stdin: stdin.as_deref().map(read).transpose()?.unwrap_or_default(),
         env: env.collect::<anyhow::Result<_>>()?,
         limits: limits_request(&limits),
-        ..ExecutionRequest::default()
+        ..ExecutionRequest::new(Target::Either(target))
     })
 }
 
