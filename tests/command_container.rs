@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         return helper_main(args);
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let tests: [(&str, fn(&Host) -> Result<(), CommandError>); 7] = [
+    let tests: [(&str, fn(&Host<'_>) -> Result<(), CommandError>); 7] = [
         ("output and status are told", output_and_status_are_told),
         ("a command that takes too long is killed", a_command_that_takes_too_long_is_killed),
         ("changes are the ids' own and go up", changes_are_the_ids_own_and_go_up),
@@ -104,7 +104,7 @@ impl<'a> Host<'a> {
         assert_eq!(fs::read_dir(containers).unwrap().count(), 0);
         let left = fs::read_dir(self.instance.directory()).unwrap().map(|entry| entry.unwrap().path());
         assert_eq!(left.filter(|path| path.ends_with("rootfs") || path.join("rootfs").exists()).count(), 0);
-        assert!(processes_of(FIRST_ID).is_empty());
+        assert!(processes_of(FIRST_ID).iter().all(|process| is_zombie(process)));
         assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains("lowerdir=/proc/self/fd"));
     }
 }

@@ -8,6 +8,7 @@
 //! root is made of layers. [`Bundle::materialize`] lays one out in a directory, from which a container can be
 //! created.
 
+mod build_plan;
 mod bundle;
 mod catalogue;
 mod command;
@@ -20,6 +21,7 @@ mod recipe;
 mod rootfs;
 pub mod store;
 
+pub use build_plan::BuildPlan;
 pub use bundle::{Bundle, BundleError, BundleFacts, BundleSource, Unavailable};
 pub use catalogue::{Catalogue, LoadError, Wanted};
 pub use command::{PREPARED_DIR, Places};
@@ -27,4 +29,4 @@ pub use digest::{Digest, ListHash, ParseDigestError};
 pub use folder::{Folder, FolderError};
 pub use materialize::{ContainerSettings, IdRange, MaterializeError};
 pub use outline::Outline;
-pub use recipe::StartMode;
+pub use recipe::{DebianRootfs, StartMode};

@@ -39,4 +39,4 @@ pub use platform::{Platform, PlatformError};
 pub use refusal::{LayerReport, Limits, Refusal, Skipped};
 pub use source::{Image, Layer, Source};
 pub use stream::Compression;
-pub use unpack::{LayerError, UNPACK_COMMAND, Unpacker, helper_main};
+pub use unpack::{LayerError, UNPACK_COMMAND, Unpacker, helper_main, unpack_archive};
