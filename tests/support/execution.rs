@@ -118,6 +118,7 @@ fn try_contract(document: &Value) -> Result<(), String> {
     let id = string(document, "id")?;
     ensure(id.starts_with("exec_") && id.len() > 10, "id must have its prefix")?;
     ensure(!string(document, "language")?.is_empty(), "language must be named")?;
+    ensure(!string(document, "bundle")?.is_empty(), "bundle must be named")?;
     let status = string(document, "status")?;
     ensure(STATUSES.contains(&status), "status must be one of the contract")?;
     let pending = matches!(status, "queued" | "running");

@@ -230,7 +230,8 @@ impl Server {
         self.client.delete(path)
     }
 
-    /// Asks for an execution and shows the answer as it is. The language is Python unless it is given.
+    /// Asks for an execution and shows the answer as it is. The language is Python unless it or a bundle is
+    /// given.
     pub(crate) fn post(&self, request: Value) -> Response {
         self.client.post("/v1/executions", &with_language(request))
     }
@@ -296,7 +297,7 @@ impl Server {
 }
 
 fn with_language(mut request: Value) -> Value {
-    if let Some(fields) = request.as_object_mut() {
+    if let Some(fields) = request.as_object_mut().filter(|fields| !fields.contains_key("bundle")) {
         fields.entry("language").or_insert_with(|| "python".into());
     }
     request

@@ -3,7 +3,7 @@
 //! Owns the table from errors to codes. It has no catch-all: a new error of the engine does not compile
 //! without a code.
 
-use soulbox_engine::{RequestError, SubmitError};
+use soulbox_engine::{ReloadError, RequestError, SubmitError};
 
 use crate::error_code::ErrorCode;
 use crate::problem::Problem;
@@ -19,11 +19,25 @@ impl From<SubmitError> for Problem {
     }
 }
 
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        let code = match &error {
+            ReloadError::Unknown(..) => ErrorCode::BundleNotFound,
+            ReloadError::Invalid { .. } => ErrorCode::BundleInvalid,
+            ReloadError::Draining => ErrorCode::Draining,
+            ReloadError::Interrupted => ErrorCode::InternalError,
+        };
+        Problem::new(code, error.to_string())
+    }
+}
+
 /// The code of a request that is at fault.
 pub(crate) fn code_of(error: &RequestError) -> ErrorCode {
     match error {
         RequestError::UnknownLanguage(..) => ErrorCode::UnknownLanguage,
         RequestError::UnavailableLanguage(..) => ErrorCode::LanguageUnavailable,
+        RequestError::UnknownBundle(..) => ErrorCode::UnknownBundle,
+        RequestError::UnavailableBundle(..) => ErrorCode::BundleUnavailable,
         RequestError::Nothing => ErrorCode::NothingToRun,
         RequestError::EmptyCode => ErrorCode::EmptyCode,
         RequestError::NulInCode(_) => ErrorCode::NulInCode,
@@ -46,7 +60,7 @@ pub(crate) fn code_of(error: &RequestError) -> ErrorCode {
 
 #[cfg(test)]
 mod tests {
-    use soulbox_engine::{LimitError, LimitName};
+    use soulbox_engine::{Digest, LimitError, LimitName};
 
     use super::*;
 
@@ -83,5 +97,31 @@ mod tests {
         let unavailable = RequestError::UnavailableLanguage("node".to_owned(), "no node here".to_owned());
         let detail = "language \"node\" is not available here: no node here";
         check(unavailable.into(), 503, ErrorCode::LanguageUnavailable, detail);
+        let unknown = RequestError::UnknownBundle("science".to_owned(), "python".to_owned());
+        let detail = "bundle \"science\" is unknown; this server has python";
+        check(unknown.into(), 400, ErrorCode::UnknownBundle, detail);
+        let unavailable = RequestError::UnavailableBundle("science".to_owned(), "damaged".to_owned());
+        let detail = "bundle \"science\" is not available here: damaged";
+        check(unavailable.into(), 503, ErrorCode::BundleUnavailable, detail);
+    }
+
+    #[test]
+    fn a_bundle_that_is_refused_says_what_stays_in_service() {
+        let digest = Digest::of(b"");
+        let stays = format!("bundle \"science\" cannot be used: damaged; {digest} stays in service");
+        let invalid = |in_service: Option<Digest>| ReloadError::Invalid {
+            bundle: "science".to_owned(),
+            reason: "damaged".to_owned(),
+            in_service,
+        };
+        for (in_service, detail) in
+            [(Some(digest), stays.as_str()), (None, "bundle \"science\" cannot be used: damaged")]
+        {
+            let problem = Problem::from(invalid(in_service));
+            assert_eq!((problem.code.status().as_u16(), problem.detail.as_str()), (409, detail));
+            assert_eq!(problem.code, ErrorCode::BundleInvalid);
+        }
+        let unknown = ReloadError::Unknown("science".to_owned(), "python".to_owned());
+        assert_eq!(Problem::from(unknown).code.status(), 404);
     }
 }

@@ -18,6 +18,7 @@ pub(crate) enum ErrorCode {
     InvalidPattern,
     TooManyPatterns,
     UnknownLanguage,
+    UnknownBundle,
     NothingToRun,
     EmptyCode,
     NulInCode,
@@ -36,13 +37,16 @@ pub(crate) enum ErrorCode {
     Unauthorized,
     NotFound,
     ExecutionNotFound,
+    BundleNotFound,
     MethodNotAllowed,
     RequestTimeout,
+    BundleInvalid,
     BodyTooLarge,
     UnsupportedMediaType,
     QueueFull,
     InternalError,
     LanguageUnavailable,
+    BundleUnavailable,
     Draining,
     NotReady,
 }
@@ -60,6 +64,7 @@ impl ErrorCode {
             | Code::InvalidPattern
             | Code::TooManyPatterns
             | Code::UnknownLanguage
+            | Code::UnknownBundle
             | Code::NothingToRun
             | Code::EmptyCode
             | Code::NulInCode
@@ -76,14 +81,17 @@ impl ErrorCode {
             | Code::FilesTooLarge
             | Code::LimitOutOfRange => StatusCode::BAD_REQUEST,
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
-            Code::NotFound | Code::ExecutionNotFound => StatusCode::NOT_FOUND,
+            Code::NotFound | Code::ExecutionNotFound | Code::BundleNotFound => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Code::BundleInvalid => StatusCode::CONFLICT,
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            Code::LanguageUnavailable | Code::Draining | Code::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Code::LanguageUnavailable | Code::BundleUnavailable | Code::Draining | Code::NotReady => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 

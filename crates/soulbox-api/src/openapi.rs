@@ -32,6 +32,9 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
         routes::get_execution,
         routes::cancel_execution,
         routes::list_languages,
+        routes::list_bundles,
+        routes::get_bundle,
+        routes::reload_bundle,
         routes::healthz,
         routes::readyz,
         routes::show_metrics,
@@ -40,6 +43,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
     tags(
         (name = "executions", description = "Programs that run, and have run."),
         (name = "languages", description = "What programs can be written in."),
+        (name = "bundles", description = "What programs are executed in."),
         (name = "server", description = "The server itself."),
     ),
     modifiers(&Keys, &AnyOtherProblem)
@@ -132,6 +136,9 @@ mod tests {
                 "/metrics",
                 "/openapi.json",
                 "/readyz",
+                "/v1/bundles",
+                "/v1/bundles/{name}",
+                "/v1/bundles/{name}/reload",
                 "/v1/executions",
                 "/v1/executions/{id}",
                 "/v1/languages",

@@ -21,6 +21,10 @@ pub(crate) struct Recipe {
     pub(crate) files_of: Option<String>,
     /// Name of the seccomp profile, without `.json`.
     pub(crate) seccomp: String,
+    /// Whether the toolchain is found in images of any kind: an image is taken for this language only when it has
+    /// no other.
+    #[serde(default)]
+    pub(crate) common: bool,
     /// A program that prints `hello` and a newline.
     pub(crate) example: String,
     /// Arguments with which the interpreter or toolchain tells its version.
@@ -96,6 +100,39 @@ pub(crate) enum Rootfs {
         /// Patterns below `/etc` of what is copied; what does not exist is left out.
         etc: Vec<String>,
     },
+    /// Debian's packages and what is installed on top of them; it has to be built before it is a bundle.
+    Debian(DebianRootfs),
     /// Layers, which the store knows.
     Layers,
+}
+
+/// A root file system of Debian's packages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DebianRootfs {
+    /// The release, by its code name.
+    #[serde(default = "suite")]
+    pub suite: String,
+    /// Packages beside the essential ones.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// URL of a mirror. Absent, the one that mmdebstrap takes.
+    pub mirror: Option<String>,
+    /// Requirements for pip, such as `numpy==2.3.0`.
+    #[serde(default)]
+    pub pip: Vec<String>,
+    /// Whether pip may build packages of which there is no wheel, and so run their build scripts, in a sandbox.
+    #[serde(default)]
+    pub pip_builds: bool,
+    /// Packages for npm, such as `left-pad@1.3.0`, installed globally.
+    #[serde(default)]
+    pub npm: Vec<String>,
+    /// Commands that are run after all that, in a sandbox without network.
+    #[serde(default)]
+    pub run: Vec<Vec<String>>,
+}
+
+/// Debian 13.
+fn suite() -> String {
+    "trixie".to_owned()
 }

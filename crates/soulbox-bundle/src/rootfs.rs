@@ -43,7 +43,8 @@ pub(crate) fn lay_out(source: &Rootfs, target: &Path) -> Result<Vec<Mount>, Mate
     match source {
         Rootfs::Host { etc } => lay_out_host(etc, Path::new("/"), target),
         // What is made here lies over the layers.
-        Rootfs::Layers => {
+        // One that has to be built is no bundle before it has layers.
+        Rootfs::Debian(_) | Rootfs::Layers => {
             create_empty_directories(target)?;
             copy_etc(&[], Path::new("/"), &target.join("etc"))?;
             Ok(Vec::new())

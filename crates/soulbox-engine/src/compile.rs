@@ -84,12 +84,14 @@ pub(crate) struct CacheKey(Digest);
 impl CacheKey {
     pub(crate) fn new<'a>(
         tenant: Option<&Tenant>,
+        bundle: Digest,
         version: Option<&str>,
         command_and_environment: impl Iterator<Item = &'a String>,
         files: &[SourceFile],
     ) -> Self {
         let mut hash = ListHash::default();
         hash.add(tenant.map_or("", Tenant::as_str).as_bytes());
+        hash.add(bundle.as_bytes());
         hash.add(version.unwrap_or_default().as_bytes());
         command_and_environment.for_each(|word| hash.add(word.as_bytes()));
         // Words are never empty of meaning, but a list of them has no length of its own.
@@ -149,6 +151,10 @@ mod tests {
     use crate::request::WorkspacePath;
 
     fn key(tenant: Option<&str>, words: &[&str], files: &[(&str, &str)]) -> CacheKey {
+        key_in("one", tenant, words, files)
+    }
+
+    fn key_in(bundle: &str, tenant: Option<&str>, words: &[&str], files: &[(&str, &str)]) -> CacheKey {
         let tenant = tenant.map(Tenant::new);
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
         let file = |(path, content): &(&str, &str)| SourceFile {
@@ -156,12 +162,13 @@ mod tests {
             content: content.as_bytes().to_vec(),
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        CacheKey::new(tenant.as_ref(), Some("1"), words.iter(), &files)
+        CacheKey::new(tenant.as_ref(), Digest::of(bundle.as_bytes()), Some("1"), words.iter(), &files)
     }
 
     #[test]
-    fn a_key_tells_tenants_commands_and_files_apart() {
+    fn a_key_tells_tenants_bundles_commands_and_files_apart() {
         let keys = [
+            key_in("another", None, &["cc", "main.c"], &[("main.c", "x")]),
             key(None, &["cc", "main.c"], &[("main.c", "x")]),
             key(Some("a"), &["cc", "main.c"], &[("main.c", "x")]),
             key(Some("b"), &["cc", "main.c"], &[("main.c", "x")]),

@@ -5,23 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use soulbox_bundle::{Bundle, IdRange, StartMode};
-use soulbox_sandbox::{CgroupMode, Instance, InstanceError, SeccompError, error_chain};
+use soulbox_bundle::Catalogue;
+use soulbox_sandbox::{CgroupMode, Instance, InstanceError, error_chain};
 
 use crate::admission::{Admission, Bounds, QueuePlace};
 use crate::compile::Binaries;
-use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing};
+use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing, judge};
+use crate::fleet::{Change, Fleet, ReloadError};
+use crate::info::{BundleInfo, LanguageInfo};
 use crate::job::{Done, Job};
 use crate::keeper::Keeper;
 use crate::limits::{LimitPolicy, Limits};
 use crate::parking::Parking;
 use crate::registry::{Registry, Ticket};
-use crate::request::{ExecutionRequest, RequestError};
+use crate::request::{ExecutionRequest, RequestError, Target};
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
 
-/// Ids of one container: what a 16-bit uid needs.
-const IDS_PER_CONTAINER: u32 = 1 << 16;
+/// What the example of every bundle prints.
+const EXAMPLE_OUTPUT: &[u8] = b"hello\n";
 
 /// What an operator decides.
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ pub struct EngineConfig {
     pub max_output_bytes: usize,
     /// Defaults and maxima of limits.
     pub limits: LimitPolicy,
-    /// The first host id of the containers' user namespaces; each bundle has 65,536 from there on.
+    /// The first host id of the containers' user namespaces; each container has 65,536 from there on.
     pub first_host_id: u32,
     /// Ended executions that are remembered.
     pub remembered: usize,
@@ -48,7 +50,7 @@ pub struct EngineConfig {
     pub remembered_bytes: usize,
     /// Memory for compiled programs that are kept for their next execution.
     pub binaries_bytes: u64,
-    /// Sandboxes of each language that wait for a job.
+    /// Sandboxes of each bundle that wait for a job.
     pub parked: usize,
 }
 
@@ -79,14 +81,6 @@ pub enum StartError {
     /// The host gives it no place.
     #[error(transparent)]
     Instance(#[from] InstanceError),
-    /// A bundle's seccomp profile cannot be compiled.
-    #[error("bundle {bundle}")]
-    Seccomp {
-        /// The bundle.
-        bundle: String,
-        /// Why.
-        source: SeccompError,
-    },
 }
 
 /// A request that was not taken.
@@ -108,35 +102,12 @@ pub enum SubmitError {
     Draining,
 }
 
-/// What a client can know of a language.
-#[derive(Clone, Debug)]
-pub struct LanguageInfo {
-    /// Its name.
-    pub name: String,
-    /// Other names.
-    pub aliases: Vec<String>,
-    /// What `code` is called in the workspace.
-    pub file_name: String,
-    /// A program that prints `hello` and a newline.
-    pub example: String,
-    /// The bundle it runs in.
-    pub bundle: String,
-    /// The interpreter's version, as it says it.
-    pub version: Option<String>,
-    /// `fork` or `spawn`.
-    pub start_mode: &'static str,
-    /// Whether a zygote is ready.
-    pub ready: bool,
-    /// Why it is not available on this host, when it is not.
-    pub unavailable: Option<String>,
-}
-
 /// The engine. Cheap to share by `Arc`.
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
     instance: Arc<Instance>,
-    keepers: Vec<Arc<Keeper>>,
+    fleet: Fleet,
     admission: Admission,
     registry: Registry,
     binaries: Binaries,
@@ -150,17 +121,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn new(config: EngineConfig, bundles: Vec<Bundle>) -> Result<Arc<Self>, StartError> {
+    pub fn new(config: EngineConfig, catalogue: Catalogue) -> Result<Arc<Self>, StartError> {
         let instance = Arc::new(Instance::claim(&config.state_dir)?);
-        let keepers = bundles.into_iter().enumerate().map(|(index, bundle)| {
-            let first = config.first_host_id + index as u32 * IDS_PER_CONTAINER;
-            let ids = IdRange { first, count: IDS_PER_CONTAINER };
-            let name = bundle.name().to_owned();
-            Keeper::new(Arc::new(bundle), Arc::clone(&instance), ids, &config)
-                .map(Arc::new)
-                .map_err(|source| StartError::Seccomp { bundle: name, source })
-        });
-        let keepers = keepers.collect::<Result<_, _>>()?;
+        let fleet = Fleet::new(catalogue, Arc::clone(&instance), &config);
         describe_metrics();
         Ok(Arc::new(Engine {
             admission: Admission::new(Bounds {
@@ -173,7 +136,7 @@ impl Engine {
             binaries: Binaries::new(config.binaries_bytes),
             config,
             instance,
-            keepers,
+            fleet,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         }))
@@ -181,20 +144,14 @@ impl Engine {
 
     /// Starts the zygote of every bundle that this host can start.
     pub async fn warm_up(&self) {
-        let starts: Vec<_> = self
-            .keepers
-            .iter()
-            .filter(|keeper| keeper.unavailable().is_none())
-            .map(|keeper| {
-                let keeper = Arc::clone(keeper);
-                tokio::spawn(async move {
-                    if let Err(error) = keeper.zygote().await {
-                        let bundle = keeper.bundle().name();
-                        tracing::error!(bundle, error = %error_chain(&error), "no zygote can be started");
-                    }
-                })
-            })
-            .collect();
+        let keepers = self.fleet.keepers().into_iter().filter(|keeper| keeper.unavailable().is_none());
+        let start = |keeper: Arc<Keeper>| async move {
+            if let Err(error) = keeper.zygote().await {
+                let bundle = keeper.bundle().name();
+                tracing::error!(bundle, error = %error_chain(&error), "no zygote can be started");
+            }
+        };
+        let starts: Vec<_> = keepers.map(|keeper| tokio::spawn(start(keeper))).collect();
         for start in starts {
             let _ = start.await;
         }
@@ -210,12 +167,13 @@ impl Engine {
         &self.config.limits
     }
 
-    /// Whether executions are taken: every available language has its zygote, or has failed to start one, and
+    /// Whether executions are taken: every available bundle has its zygote, or has failed to start one, and
     /// at least one has.
     pub fn is_ready(&self) -> bool {
+        let keepers = self.fleet.keepers();
         !self.draining.load(Ordering::Acquire)
-            && self.keepers.iter().any(|keeper| keeper.is_up())
-            && self.keepers.iter().all(|keeper| keeper.unavailable().is_some() || keeper.is_settled())
+            && keepers.iter().any(|keeper| keeper.is_up())
+            && keepers.iter().all(|keeper| keeper.unavailable().is_some() || keeper.is_settled())
     }
 
     /// Executions that wait and that run.
@@ -223,31 +181,49 @@ impl Engine {
         (self.admission.queued(), self.admission.running())
     }
 
-    /// All languages, also those that are not available.
+    /// All languages, also those that are not available, each with its default bundle.
     pub fn languages(&self) -> Vec<LanguageInfo> {
-        self.keepers
-            .iter()
-            .map(|keeper| {
-                let bundle = keeper.bundle();
-                LanguageInfo {
-                    name: bundle.language().to_owned(),
-                    aliases: bundle.aliases().to_vec(),
-                    file_name: bundle.file_name().to_owned(),
-                    example: bundle.example().to_owned(),
-                    bundle: bundle.name().to_owned(),
-                    version: keeper.version().map(str::to_owned),
-                    start_mode: match keeper.start_mode() {
-                        StartMode::Fork => "fork",
-                        StartMode::Spawn => "spawn",
-                    },
-                    ready: keeper.is_up(),
-                    unavailable: keeper
-                        .unavailable()
-                        .map(|reason| reason.to_string())
-                        .or_else(|| keeper.failure()),
-                }
-            })
-            .collect()
+        self.fleet.languages()
+    }
+
+    /// All bundles by name, also those that are not available.
+    pub fn bundles(&self) -> Vec<BundleInfo> {
+        self.fleet.bundles()
+    }
+
+    /// One bundle.
+    pub fn bundle(&self, name: &str) -> Option<BundleInfo> {
+        self.fleet.bundle(name)
+    }
+
+    /// Looks for another version of one bundle, and returns when it is in service. Work that runs or waits
+    /// finishes on the version that it came to.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; what was in service still is, unless the bundle was removed.
+    pub async fn reload(self: &Arc<Self>, name: &str) -> Result<BundleInfo, ReloadError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Draining);
+        }
+        let (engine, name) = (Arc::clone(self), name.to_owned());
+        // In a task of its own: what has begun is finished, also when nobody waits for it any more.
+        let reload = tokio::spawn(async move { engine.fleet.reload(&name, &engine).await });
+        reload.await.unwrap_or(Err(ReloadError::Interrupted))
+    }
+
+    /// The same with all bundles: those that are new appear, those that were removed go.
+    ///
+    /// # Errors
+    /// [`ReloadError`] when none could be looked at.
+    pub async fn reload_all(
+        self: &Arc<Self>,
+    ) -> Result<Vec<(String, Result<Change, ReloadError>)>, ReloadError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Draining);
+        }
+        let engine = Arc::clone(self);
+        let reload = tokio::spawn(async move { engine.fleet.reload_all(&engine).await });
+        reload.await.unwrap_or(Err(ReloadError::Interrupted))
     }
 
     /// A known execution.
@@ -264,7 +240,7 @@ impl Engine {
         if self.draining.load(Ordering::Acquire) {
             return Err(SubmitError::Draining);
         }
-        let keeper = self.keeper_of(&request.language)?;
+        let keeper = self.fleet.hold(&request.target)?;
         let limits = self.config.limits.resolve(&request.limits).map_err(RequestError::from)?;
         let layout = request.lay_out(keeper.bundle().file_name(), limits.disk_bytes)?;
         // Each of the two streams can reach the limit, in each step.
@@ -281,11 +257,12 @@ impl Engine {
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: keeper.bundle().language().to_owned(),
+            bundle: keeper.bundle().name().to_owned(),
             limits,
             created_at: SystemTime::now(),
         });
         self.registry.add(&ticket);
-        let job = Job { keeper: Arc::clone(&keeper), request, layout, submitted };
+        let job = Job { keeper: Arc::clone(&*keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         tokio::spawn(async move {
             let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, job));
@@ -297,9 +274,41 @@ impl Engine {
             });
             record_metrics(&outcome);
             engine.registry.end(&supervised, outcome);
+            // Held until here: the version that an execution came to is not stopped before it has ended.
             engine.park(&keeper);
         });
         Ok(ticket)
+    }
+
+    /// Executes a bundle's example. The error is a sentence that says how that went.
+    pub(crate) async fn try_out(&self, keeper: &Arc<Keeper>) -> Result<(), String> {
+        let bundle = keeper.bundle();
+        let mut request = ExecutionRequest::new(Target::Bundle(bundle.name().to_owned()));
+        request.code = Some(bundle.example().to_owned());
+        let limits = self.config.limits.default;
+        let layout = request.lay_out(bundle.file_name(), limits.disk_bytes);
+        let layout = layout.map_err(|error| error.to_string())?;
+        let ticket = Ticket::new(Subject {
+            id: ExecutionId::new(),
+            language: bundle.language().to_owned(),
+            bundle: bundle.name().to_owned(),
+            limits,
+            created_at: SystemTime::now(),
+        });
+        let job = Job { keeper: Arc::clone(keeper), request, layout, submitted: Instant::now() };
+        let failed = |detail: &str, stderr: &[u8]| {
+            let said = String::from_utf8_lossy(stderr);
+            Err(format!("its example does not run: {detail}; {}", said.trim()))
+        };
+        match job.run(&ticket, self).await? {
+            Done::Ran { report, .. } => match judge(&report, &limits) {
+                (Status::Succeeded, _) if report.stdout.bytes == EXAMPLE_OUTPUT => Ok(()),
+                (Status::Succeeded, _) => failed("it does not print hello", &report.stdout.bytes),
+                (_, detail) => failed(&detail.unwrap_or_default(), &report.stderr.bytes),
+            },
+            Done::NotCompiled { detail, compilation, .. } => failed(&detail, &compilation.stderr),
+            Done::Cancelled => failed(CANCELLED_EARLY, b""),
+        }
     }
 
     pub(crate) fn binaries(&self) -> &Binaries {
@@ -318,23 +327,8 @@ impl Engine {
 
     /// Parks sandboxes for requests to come, unless those that are there want the processor.
     fn park(&self, keeper: &Arc<Keeper>) {
-        if !self.is_busy() && !self.draining.load(Ordering::Acquire) {
+        if !self.is_busy() && !self.draining.load(Ordering::Acquire) && !keeper.is_retired() {
             Parking::refill(keeper);
-        }
-    }
-
-    fn keeper_of(&self, language: &str) -> Result<Arc<Keeper>, RequestError> {
-        let named = |keeper: &&Arc<Keeper>| {
-            let bundle = keeper.bundle();
-            bundle.language() == language || bundle.aliases().iter().any(|alias| alias == language)
-        };
-        let keeper = self.keepers.iter().find(named).ok_or_else(|| {
-            let known: Vec<_> = self.keepers.iter().map(|keeper| keeper.bundle().language()).collect();
-            RequestError::UnknownLanguage(language.to_owned(), known.join(", "))
-        })?;
-        match keeper.unavailable() {
-            Some(reason) => Err(RequestError::UnavailableLanguage(language.to_owned(), reason.to_string())),
-            None => Ok(Arc::clone(keeper)),
         }
     }
 
@@ -405,9 +399,7 @@ impl Engine {
                 ticket.outcome().await;
             }
         }
-        for keeper in &self.keepers {
-            keeper.stop().await;
-        }
+        self.fleet.close().await;
     }
 }
 
@@ -420,6 +412,7 @@ fn describe_metrics() {
     describe_histogram!("soulbox_queue_duration_seconds", "Waiting for a place to run.");
     describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
     describe_gauge!("soulbox_sandboxes_parked", "Sandboxes that wait for a job, by bundle.");
+    describe_counter!("soulbox_bundle_reloads_total", "Reloads of bundles, by bundle and result.");
     describe_gauge!("soulbox_executions_running", "Executions that run.");
     describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");
 }

@@ -133,6 +133,8 @@ pub struct Outcome {
     pub id: ExecutionId,
     /// The name of its language.
     pub language: String,
+    /// The name of the bundle it ran in.
+    pub bundle: String,
     /// How it ended.
     pub status: Status,
     /// The program's exit code, when it exited.
@@ -170,6 +172,7 @@ pub struct Outcome {
 pub(crate) struct Subject {
     pub(crate) id: ExecutionId,
     pub(crate) language: String,
+    pub(crate) bundle: String,
     pub(crate) limits: Limits,
     pub(crate) created_at: SystemTime,
 }
@@ -180,6 +183,7 @@ impl Outcome {
         Outcome {
             id: subject.id,
             language: subject.language,
+            bundle: subject.bundle,
             status,
             exit_code: None,
             signal: None,
@@ -223,6 +227,7 @@ impl Outcome {
         Outcome {
             id: subject.id,
             language: subject.language,
+            bundle: subject.bundle,
             status,
             exit_code,
             signal,

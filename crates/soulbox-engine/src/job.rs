@@ -91,6 +91,7 @@ impl Job {
         let environment: Vec<_> = environment.map(|(name, value)| format!("{name}={value}")).collect();
         let key = CacheKey::new(
             self.request.tenant.as_ref(),
+            self.keeper.bundle().digest(),
             self.keeper.version(),
             command.iter().chain(&environment),
             &self.layout.files,

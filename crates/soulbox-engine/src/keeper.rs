@@ -1,27 +1,46 @@
 //! Keeps a zygote of one bundle ready: starts it, notices its end, replaces it.
 //!
-//! Owns the generations of a bundle's container. It never restarts an execution: that is the engine's.
+//! Owns the generations of a bundle's container, and knows who still needs it. It never restarts an execution:
+//! that is the engine's. Another version of the bundle has another keeper.
 
+use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use soulbox_bundle::{Bundle, ContainerSettings, IdRange, MaterializeError, Places, StartMode, Unavailable};
+use soulbox_bundle::{
+    Bundle, BundleSource, ContainerSettings, MaterializeError, Places, StartMode, Unavailable,
+};
 use soulbox_sandbox::{
     Filters, INIT, Instance, RUNTIME_DIR, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec, error_chain,
 };
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::engine::EngineConfig;
 use crate::execution::StartKind;
 use crate::limits::Limits;
 use crate::parking::Parking;
 use crate::prepare::{PrepareError, prepare};
+use crate::roster::Describe;
+use crate::slots::{IdSlot, IdSlots};
 
 /// After a zygote ended by itself, the next one is started this much later: one that dies at once must not
 /// keep the host busy.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// A bundle that nothing can be kept of.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NewKeeperError {
+    #[error("its seccomp profile cannot be compiled")]
+    Seccomp(#[from] SeccompError),
+    #[error("there are no more host ids for its container")]
+    NoIds,
+}
 
 /// A zygote that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +51,39 @@ pub(crate) enum KeeperError {
     Materialize(#[from] MaterializeError),
     #[error(transparent)]
     Zygote(#[from] ZygoteError),
-    #[error("the engine is shutting down")]
+    #[error("it is not served any more")]
     Stopped,
     #[error("a start has just failed: {0}")]
     JustFailed(String),
     #[error("laying the bundle out was interrupted")]
     Interrupted,
+}
+
+/// What the keepers of an engine share.
+#[derive(Debug)]
+pub(crate) struct Premises {
+    instance: Arc<Instance>,
+    slots: Arc<IdSlots>,
+    /// Of all containers, so that no name comes again while something of the one before may be left.
+    next_generation: AtomicU64,
+    prepared_dir: PathBuf,
+    /// The limits of a program that asks for none.
+    default_limits: Limits,
+    /// Sandboxes of each bundle that wait for a job.
+    parked: usize,
+}
+
+impl Premises {
+    pub(crate) fn new(instance: Arc<Instance>, config: &EngineConfig) -> Self {
+        Premises {
+            instance,
+            slots: Arc::new(IdSlots::new(config.first_host_id)),
+            next_generation: AtomicU64::new(1),
+            prepared_dir: config.prepared_dir.clone(),
+            default_limits: config.limits.default,
+            parked: config.parked,
+        }
+    }
 }
 
 /// The keeper of one bundle's zygote.
@@ -46,13 +92,10 @@ pub(crate) struct Keeper {
     bundle: Arc<Bundle>,
     version: Option<String>,
     filters: Filters,
-    instance: Arc<Instance>,
-    ids: IdRange,
-    prepared_dir: PathBuf,
-    /// The limits of a program that asks for none.
-    default_limits: Limits,
+    premises: Arc<Premises>,
+    /// Goes back with the keeper, which outlives its containers.
+    slot: IdSlot,
     parking: Parking,
-    generation: AtomicU64,
     /// Held while a zygote is started, so that one is enough for all who wait for it.
     current: Mutex<Option<Arc<Zygote>>>,
     /// When and why the last start failed; taken while `current` is held.
@@ -60,31 +103,66 @@ pub(crate) struct Keeper {
     up: AtomicBool,
     /// Whether the interpreter could not be made a zygote, so that programs are spawned instead.
     fork_failed: AtomicBool,
-    stopped: AtomicBool,
+    /// Those for whom it must not be stopped; closed when there are to be no more of them.
+    users: TaskTracker,
+    /// The guards of its containers.
+    guards: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// A keeper that is needed: it is not stopped before this is dropped, unless all are.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    keeper: Arc<Keeper>,
+    _user: TaskTrackerToken,
+}
+
+impl Deref for Hold {
+    type Target = Arc<Keeper>;
+
+    fn deref(&self) -> &Arc<Keeper> {
+        &self.keeper
+    }
+}
+
+impl Describe for Arc<Keeper> {
+    fn language(&self) -> &str {
+        self.bundle.language()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.bundle.aliases()
+    }
+
+    fn is_embedded(&self) -> bool {
+        self.bundle.facts().source == BundleSource::Host
+    }
+
+    fn unavailable(&self) -> Option<String> {
+        Keeper::unavailable(self).map(|reason| reason.to_string())
+    }
 }
 
 impl Keeper {
-    pub(crate) fn new(
-        bundle: Arc<Bundle>,
-        instance: Arc<Instance>,
-        ids: IdRange,
-        config: &EngineConfig,
-    ) -> Result<Self, SeccompError> {
+    /// Compiles the bundle's filters and asks its interpreter for its version, which takes a while. Nothing is
+    /// started.
+    pub(crate) fn new(bundle: Bundle, premises: &Arc<Premises>) -> Result<Self, NewKeeperError> {
+        let known = bundle.known_version().map(str::to_owned);
+        let ask = || bundle.interpreter().ok().and_then(|path| version(path, bundle.version_arguments()));
         Ok(Keeper {
-            parking: Parking::new(bundle.name(), config.parked),
-            version: bundle.interpreter().ok().and_then(|path| version(path, bundle.version_arguments())),
+            version: known.or_else(ask),
             filters: Filters::compile(bundle.seccomp())?,
-            bundle,
-            instance,
-            ids,
-            prepared_dir: config.prepared_dir.clone(),
-            default_limits: config.limits.default,
-            generation: AtomicU64::new(1),
+            slot: IdSlots::take(&premises.slots).ok_or(NewKeeperError::NoIds)?,
+            parking: Parking::new(bundle.name(), premises.parked),
+            bundle: Arc::new(bundle),
+            premises: Arc::clone(premises),
             current: Mutex::default(),
             last_failure: std::sync::Mutex::default(),
             up: AtomicBool::new(false),
             fork_failed: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
+            users: TaskTracker::new(),
+            guards: TaskTracker::new(),
+            stopping: CancellationToken::new(),
         })
     }
 
@@ -121,7 +199,17 @@ impl Keeper {
     }
 
     pub(crate) fn default_limits(&self) -> &Limits {
-        &self.default_limits
+        &self.premises.default_limits
+    }
+
+    /// Keeps it from being stopped when another takes its place.
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        Hold { keeper: Arc::clone(self), _user: self.users.token() }
+    }
+
+    /// Whether another has taken its place.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.users.is_closed()
     }
 
     /// Whether a zygote is ready.
@@ -151,7 +239,7 @@ impl Keeper {
         if let Some(zygote) = current.as_ref().filter(|zygote| !zygote.is_lost()) {
             return Ok((Arc::clone(zygote), StartKind::Zygote));
         }
-        if self.stopped.load(Ordering::Acquire) {
+        if self.stopping.is_cancelled() {
             return Err(KeeperError::Stopped);
         }
         if let Some(lost) = current.take() {
@@ -171,22 +259,47 @@ impl Keeper {
         let zygote = Arc::new(started?);
         *current = Some(Arc::clone(&zygote));
         self.set_up(true);
-        drop(current);
         self.watch(Arc::clone(&zygote));
+        drop(current);
         Parking::refill(self);
         Ok((zygote, StartKind::Cold))
     }
 
     async fn start(&self) -> Result<Zygote, KeeperError> {
-        let id = format!("{}-{}", self.bundle.name(), self.generation.fetch_add(1, Ordering::Relaxed));
+        let generation = self.premises.next_generation.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{generation}", self.bundle.name());
         let directory = self.directory_of(&id);
-        let (bundle, target) = (Arc::clone(&self.bundle), directory.clone());
-        let (cgroup, ids) = (self.instance.zygote_cgroup(&id), self.ids);
         let mode = self.start_mode();
-        let (prepared_dir, memory_bytes) = (self.prepared_dir.clone(), self.default_limits.memory_bytes);
+        let error = match self.start_in(&directory, &id, mode).await {
+            Ok(zygote) => {
+                tracing::info!(bundle = self.bundle.name(), id, "zygote is ready");
+                return Ok(zygote);
+            }
+            Err(error) => error,
+        };
+        remove_directory(&directory).await;
+        match &error {
+            KeeperError::Zygote(why)
+                if mode == StartMode::Fork && self.bundle.can_spawn() && !why.is_of_host() =>
+            {
+                let error = error_chain(why);
+                let bundle = self.bundle.name();
+                tracing::warn!(bundle, error, "cannot be forked here: programs are spawned");
+                self.fork_failed.store(true, Ordering::Release);
+                Box::pin(self.start()).await
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Makes a container in a new directory. What it leaves there when it fails is the caller's to remove.
+    async fn start_in(&self, directory: &Path, id: &str, mode: StartMode) -> Result<Zygote, KeeperError> {
+        let (bundle, target) = (Arc::clone(&self.bundle), directory.to_owned());
+        let (premises, ids) = (Arc::clone(&self.premises), self.slot.ids());
+        let cgroup = premises.instance.zygote_cgroup(id);
         let version = self.version.clone().unwrap_or_default();
         let laid_out = tokio::task::spawn_blocking(move || {
-            let prepared = prepare(&bundle, &version, &prepared_dir, ids)?;
+            let prepared = prepare(&bundle, &version, &premises.prepared_dir, ids)?;
             let settings = ContainerSettings {
                 cgroup: &cgroup,
                 mode,
@@ -195,33 +308,16 @@ impl Keeper {
                 init: INIT,
                 runtime_dir: Path::new(RUNTIME_DIR),
                 prepared: prepared.as_deref(),
-                memory_bytes,
+                memory_bytes: premises.default_limits.memory_bytes,
             };
             bundle.materialize(&target, &settings)?;
             Ok::<_, KeeperError>(())
         });
         laid_out.await.map_err(|_| KeeperError::Interrupted)??;
-        let spec = ZygoteSpec { id, bundle: directory.clone(), layers: Vec::new(), filters: &self.filters };
-        match Zygote::start(Arc::clone(&self.instance), &spec).await {
-            Ok(zygote) => {
-                tracing::info!(bundle = self.bundle.name(), id = spec.id, "zygote is ready");
-                Ok(zygote)
-            }
-            Err(error) => {
-                remove_directory(&directory).await;
-                if mode == StartMode::Fork && self.bundle.can_spawn() && !error.is_of_host() {
-                    let error = error_chain(&error);
-                    tracing::warn!(
-                        bundle = self.bundle.name(),
-                        error,
-                        "cannot be forked here: programs are spawned"
-                    );
-                    self.fork_failed.store(true, Ordering::Release);
-                    return Box::pin(self.start()).await;
-                }
-                Err(error.into())
-            }
-        }
+        let layers = self.bundle.layers().to_vec();
+        let (id, bundle) = (id.to_owned(), directory.to_owned());
+        let spec = ZygoteSpec { id, bundle, layers, filters: &self.filters };
+        Ok(Zygote::start(Arc::clone(&self.premises.instance), &spec).await?)
     }
 
     fn last_failure(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
@@ -229,11 +325,11 @@ impl Keeper {
     }
 
     fn directory_of(&self, id: &str) -> PathBuf {
-        self.instance.directory().join("bundles").join(id)
+        self.premises.instance.directory().join("bundles").join(id)
     }
 
     fn watch(self: &Arc<Self>, zygote: Arc<Zygote>) {
-        tokio::spawn(Arc::clone(self).guard(zygote));
+        self.guards.spawn(Arc::clone(self).guard(zygote));
     }
 
     /// Waits for a zygote's end, cleans up, and starts the next one before anybody asks for it.
@@ -243,38 +339,59 @@ impl Keeper {
             self.set_up(false);
         }
         zygote.stop().await;
-        if self.stopped.load(Ordering::Acquire) {
-            // The instance takes its directory along.
+        remove_directory(&self.directory_of(zygote.id())).await;
+        if self.stopping.is_cancelled() {
             return;
         }
-        remove_directory(&self.directory_of(zygote.id())).await;
         tracing::warn!(bundle = self.bundle.name(), id = zygote.id(), "a zygote ended");
-        tokio::time::sleep(RESTART_PAUSE).await;
-        if let Err(error) = self.zygote().await {
-            tracing::error!(bundle = self.bundle.name(), error = %error_chain(&error), "no zygote can be started");
+        if self.stopping.run_until_cancelled(tokio::time::sleep(RESTART_PAUSE)).await.is_none() {
+            return;
+        }
+        match self.zygote().await {
+            Ok(_) | Err(KeeperError::Stopped) => {}
+            Err(error) => {
+                let bundle = self.bundle.name();
+                tracing::error!(bundle, error = %error_chain(&error), "no zygote can be started");
+            }
         }
     }
 
     fn set_up(&self, up: bool) {
-        self.up.store(up, Ordering::Release);
-        metrics::gauge!("soulbox_zygotes_up", "bundle" => self.bundle.name().to_owned())
-            .set(f64::from(u8::from(up)));
+        if self.up.swap(up, Ordering::AcqRel) != up {
+            // By how many there are more or less: while a bundle is replaced, two keepers have a zygote of it.
+            metrics::gauge!("soulbox_zygotes_up", "bundle" => self.bundle.name().to_owned())
+                .increment(if up { 1.0 } else { -1.0 });
+        }
     }
 
-    /// Ends the zygote for good.
+    /// Takes no more users, lets those that it has finish, and ends the zygote for good.
+    pub(crate) async fn retire(&self) {
+        self.users.close();
+        self.users.wait().await;
+        self.stop().await;
+    }
+
+    /// Ends the zygote for good, whoever uses it, and waits until nothing is left of it.
     pub(crate) async fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.parking.clear();
+        self.users.close();
+        self.stopping.cancel();
+        self.parking.close();
         if let Some(zygote) = self.current.lock().await.take() {
             self.set_up(false);
             zygote.stop().await;
         }
+        // Each removes its container's directory. There is no new one: none is made after the lock above.
+        self.guards.close();
+        self.guards.wait().await;
     }
 }
 
 async fn remove_directory(directory: &Path) {
-    if let Err(error) = tokio::fs::remove_dir_all(directory).await {
-        tracing::warn!(%error, directory = %directory.display(), "a zygote's directory stays");
+    match tokio::fs::remove_dir_all(directory).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, directory = %directory.display(), "a zygote's directory stays");
+        }
+        _ => {}
     }
 }
 

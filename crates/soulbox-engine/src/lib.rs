@@ -1,7 +1,7 @@
 //! Executions: what is asked for, when it runs, how it ended.
 //!
-//! Owns admission, limits, the zygote kept warm for each bundle, the registry of running and recent
-//! executions, and the drain at the end. It knows nothing of HTTP or JSON and makes no system call: below it
+//! Owns admission, limits, the zygote kept warm for each bundle and its replacement by that of a new version,
+//! the registry of running and recent executions, and the drain at the end. It knows nothing of HTTP or JSON and makes no system call: below it
 //! are bundles (what a language is) and sandboxes (what the kernel does).
 //!
 //! ```text
@@ -14,6 +14,8 @@ mod admission;
 mod compile;
 mod engine;
 mod execution;
+mod fleet;
+mod info;
 mod job;
 mod keeper;
 mod limits;
@@ -21,15 +23,22 @@ mod parking;
 mod prepare;
 mod registry;
 mod request;
+mod roster;
+mod slots;
 
 pub use compile::Compilation;
-pub use engine::{Engine, EngineConfig, LanguageInfo, StartError, SubmitError};
+pub use engine::{Engine, EngineConfig, StartError, SubmitError};
 pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
+pub use fleet::{Change, ReloadError};
+pub use info::{BundleInfo, BundleState, LanguageInfo, ReadBundle};
 pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest};
 pub use registry::{Snapshot, Ticket};
 pub use request::{
-    Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Tenant, Variable, WorkspacePath,
-    WorkspacePathError,
+    Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,
+    WorkspacePath, WorkspacePathError,
 };
-pub use soulbox_bundle::{Bundle, BundleError, Catalogue, LoadError, Wanted};
+pub use soulbox_bundle::store::{Layer, StoredSource};
+pub use soulbox_bundle::{
+    Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
+};
 pub use soulbox_sandbox::{CgroupMode, CollectedFile};

@@ -18,7 +18,8 @@ pub(crate) type Parked = (Arc<Zygote>, Sandbox);
 pub(crate) struct Parking {
     bundle: String,
     wanted: usize,
-    parked: Mutex<Vec<Parked>>,
+    /// `None` when none may wait any more.
+    parked: Mutex<Option<Vec<Parked>>>,
     refilling: AtomicBool,
     next_name: AtomicU64,
 }
@@ -26,40 +27,47 @@ pub(crate) struct Parking {
 impl Parking {
     pub(crate) fn new(bundle: &str, wanted: usize) -> Self {
         let (refilling, next_name) = (AtomicBool::new(false), AtomicU64::new(1));
-        Parking { bundle: bundle.to_owned(), wanted, parked: Mutex::default(), refilling, next_name }
+        let parked = Mutex::new(Some(Vec::new()));
+        Parking { bundle: bundle.to_owned(), wanted, parked, refilling, next_name }
     }
 
-    fn parked(&self) -> MutexGuard<'_, Vec<Parked>> {
+    fn parked(&self) -> MutexGuard<'_, Option<Vec<Parked>>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One of a zygote that lived a moment ago. Those of lost ones have ended with them.
     pub(crate) fn take(&self) -> Option<Parked> {
         let mut parked = self.parked();
+        let parked = parked.as_mut()?;
+        let before = parked.len();
         parked.retain(|(zygote, _)| !zygote.is_lost());
         let taken = parked.pop();
-        self.tell(parked.len());
+        self.tell(before, parked.len());
         taken
     }
 
     fn put(&self, sandbox: Parked) {
-        let mut parked = self.parked();
-        parked.push(sandbox);
-        self.tell(parked.len());
+        // One that comes too late ends here.
+        if let Some(parked) = self.parked().as_mut() {
+            parked.push(sandbox);
+            self.tell(parked.len() - 1, parked.len());
+        }
     }
 
-    fn tell(&self, number: usize) {
-        metrics::gauge!("soulbox_sandboxes_parked", "bundle" => self.bundle.clone()).set(number as f64);
+    /// By how many there are more or less: while a bundle is replaced, two keepers have sandboxes of it.
+    fn tell(&self, before: usize, after: usize) {
+        metrics::gauge!("soulbox_sandboxes_parked", "bundle" => self.bundle.clone())
+            .increment(after as f64 - before as f64);
     }
 
-    /// Ends all that wait.
-    pub(crate) fn clear(&self) {
-        self.parked().clear();
-        self.tell(0);
+    /// Ends all that wait, for good.
+    pub(crate) fn close(&self) {
+        let ended = self.parked().take();
+        self.tell(ended.map_or(0, |parked| parked.len()), 0);
     }
 
     fn missing(&self) -> usize {
-        self.wanted.saturating_sub(self.parked().len())
+        self.parked().as_ref().map_or(0, |parked| self.wanted.saturating_sub(parked.len()))
     }
 
     /// Makes those that are missing, in the background, unless that is happening already.

@@ -20,6 +20,8 @@ pub enum Snapshot {
         id: ExecutionId,
         /// The name of its language.
         language: String,
+        /// The name of the bundle it runs in.
+        bundle: String,
         /// [`Status::Queued`] or [`Status::Running`].
         status: Status,
         /// The limits in force.
@@ -86,8 +88,8 @@ impl Ticket {
             State::Queued => Status::Queued,
             State::Running => Status::Running,
         };
-        let Subject { id, language, limits, created_at } = Subject::clone(&self.subject);
-        Snapshot::Pending { id, language, status, limits, created_at }
+        let Subject { id, language, bundle, limits, created_at } = Subject::clone(&self.subject);
+        Snapshot::Pending { id, language, bundle, status, limits, created_at }
     }
 
     pub(crate) fn subject(&self) -> Subject {
@@ -175,6 +177,7 @@ mod tests {
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: "python".to_owned(),
+            bundle: "python".to_owned(),
             limits: LimitPolicy::default().default,
             created_at: SystemTime::now(),
         });

@@ -174,11 +174,22 @@ impl Tenant {
     }
 }
 
+/// What a program is executed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The default bundle of the language with this name or alias.
+    Language(String),
+    /// The bundle with this name.
+    Bundle(String),
+    /// The language, and when there is none of this name, the bundle.
+    Either(String),
+}
+
 /// A request to execute a program.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ExecutionRequest {
-    /// Name or alias of the language.
-    pub language: String,
+    /// What to execute it in.
+    pub target: Target,
     /// The program's text, laid at the entrypoint.
     pub code: Option<String>,
     /// Further files, or all of them.
@@ -236,6 +247,12 @@ pub enum RequestError {
     /// The language's bundle cannot be started on this host.
     #[error("language {0:?} is not available here: {1}")]
     UnavailableLanguage(String, String),
+    /// No bundle has this name.
+    #[error("bundle {0:?} is unknown; this server has {1}")]
+    UnknownBundle(String, String),
+    /// The bundle cannot be started on this host.
+    #[error("bundle {0:?} is not available here: {1}")]
+    UnavailableBundle(String, String),
     /// Neither code nor files.
     #[error("there is nothing to run: give code, or files and an entrypoint")]
     Nothing,
@@ -322,6 +339,22 @@ impl Layout {
 }
 
 impl ExecutionRequest {
+    /// A request with nothing to execute yet.
+    pub fn new(target: Target) -> Self {
+        ExecutionRequest {
+            target,
+            code: None,
+            files: Vec::new(),
+            entrypoint: None,
+            args: Vec::new(),
+            stdin: Vec::new(),
+            env: Vec::new(),
+            limits: LimitsRequest::default(),
+            output_files: OutputFiles::default(),
+            tenant: None,
+        }
+    }
+
     /// Takes code, files and entrypoint together.
     pub(crate) fn lay_out(&mut self, file_name: &str, disk_bytes: u64) -> Result<Layout, RequestError> {
         let mut files = std::mem::take(&mut self.files);
@@ -397,11 +430,10 @@ mod tests {
 
     fn request(code: Option<&str>, files: &[&str], entrypoint: Option<&str>) -> ExecutionRequest {
         ExecutionRequest {
-            language: "python".to_owned(),
             code: code.map(str::to_owned),
             files: files.iter().map(|name| SourceFile { path: path(name), content: b"x".to_vec() }).collect(),
             entrypoint: entrypoint.map(path),
-            ..ExecutionRequest::default()
+            ..ExecutionRequest::new(Target::Language("python".to_owned()))
         }
     }
 

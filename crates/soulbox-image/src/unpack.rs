@@ -107,17 +107,7 @@ pub(crate) fn unpack(
     cancelled: &AtomicBool,
     progress: &dyn Fn(u64),
 ) -> Result<LayerReport, LayerError> {
-    prepare(target, unpacker.first_id)
-        .map_err(|source| LayerError::Target { path: target.to_owned(), source })?;
-    let arguments: [OsString; 4] = [
-        UNPACK_COMMAND.into(),
-        target.into(),
-        limits.bytes.to_string().into(),
-        limits.entries.to_string().into(),
-    ];
-    let confinement =
-        Confinement { program: &unpacker.program, arguments: &arguments, first_id: unpacker.first_id };
-    let mut helper = Confined::spawn(&confinement).map_err(LayerError::Helper)?;
+    let mut helper = spawn(unpacker, target, limits)?;
 
     let mut blob = Checked { blob, layer, hash: Sha256::new(), received: 0 };
     let mut buffer = vec![0; BUFFER];
@@ -152,6 +142,50 @@ pub(crate) fn unpack(
         return Err(LayerError::DiffId { expected, actual: report.diff_id });
     }
     Ok(report)
+}
+
+/// Fills the empty directory `target` with a tar archive of which nothing is known beforehand. The directory's
+/// owner becomes the archive's root. This blocks.
+///
+/// # Errors
+/// [`LayerError`]; what was unpacked by then stays for the caller to remove.
+pub fn unpack_archive(
+    unpacker: &Unpacker,
+    archive: &mut dyn Read,
+    target: &Path,
+    limits: Limits,
+) -> Result<LayerReport, LayerError> {
+    let mut helper = spawn(unpacker, target, limits)?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = match archive.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(LayerError::Read(error)),
+        };
+        match helper.write(&buffer[..read]) {
+            Ok(()) => {}
+            // It reads no more, and says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(error) => return Err(LayerError::Helper(error)),
+        }
+    }
+    understand(&helper.finish().map_err(LayerError::Helper)?)
+}
+
+fn spawn(unpacker: &Unpacker, target: &Path, limits: Limits) -> Result<Confined, LayerError> {
+    prepare(target, unpacker.first_id)
+        .map_err(|source| LayerError::Target { path: target.to_owned(), source })?;
+    let arguments: [OsString; 4] = [
+        UNPACK_COMMAND.into(),
+        target.into(),
+        limits.bytes.to_string().into(),
+        limits.entries.to_string().into(),
+    ];
+    let confinement =
+        Confinement { program: &unpacker.program, arguments: &arguments, first_id: unpacker.first_id };
+    Confined::spawn(&confinement).map_err(LayerError::Helper)
 }
 
 /// A blob whose length and digest are checked on the way.

@@ -17,7 +17,7 @@ use libcontainer::container::Container as LibContainer;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use nix::sys::stat::{SFlag, fstat};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use soulbox_protocol::CONTROL_FD;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -25,6 +25,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::error_chain::error_chain;
+use crate::executor::SeccompExecutor;
 use crate::layers::{Layers, Upper};
 use crate::sys;
 
@@ -69,6 +70,30 @@ pub(crate) struct Container {
     root: PathBuf,
     log: PathBuf,
     deleted: OnceCell<()>,
+}
+
+/// How the init process of a container ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandEnd {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal: `SIGKILL` is what the kernel sends at the memory limit.
+    Signaled(i32),
+    /// Somebody else has waited for it.
+    Unseen,
+}
+
+impl std::fmt::Display for CommandEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CommandEnd::Exited(status) => write!(f, "ended with status {status}"),
+            CommandEnd::Signaled(libc::SIGKILL) => {
+                f.write_str("was killed, perhaps since it needed more memory than it may have")
+            }
+            CommandEnd::Signaled(signal) => write!(f, "was ended by signal {signal}"),
+            CommandEnd::Unseen => f.write_str("ended, and nobody saw how"),
+        }
+    }
 }
 
 /// What a container is made from.
@@ -126,6 +151,17 @@ impl Container {
         let _ = self.pidfd.readable().await.map(drop);
     }
 
+    /// Waits until the init process has ended, and tells how. It stays to be reaped by [`Container::delete`].
+    pub(crate) async fn end(&self) -> CommandEnd {
+        self.ended().await;
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::PIDFd(self.pidfd.get_ref().as_fd()), flags) {
+            Ok(WaitStatus::Exited(_, status)) => CommandEnd::Exited(status),
+            Ok(WaitStatus::Signaled(_, signal, _)) => CommandEnd::Signaled(signal as i32),
+            _ => CommandEnd::Unseen,
+        }
+    }
+
     /// Ends every process of the container.
     pub(crate) fn kill(&self) {
         if let Err(error) = sys::pidfd_kill(self.pidfd.get_ref()) {
@@ -169,7 +205,8 @@ impl Drop for Container {
 }
 
 fn tail(log: &Path) -> String {
-    let text = fs::read(log).unwrap_or_default();
+    // The reader of a FIFO is another, and opening it would wait for a writer.
+    let text = if log.is_file() { fs::read(log).unwrap_or_default() } else { Vec::new() };
     let tail = &text[text.len().saturating_sub(LOG_TAIL)..];
     match String::from_utf8_lossy(tail).trim() {
         "" => String::new(),
@@ -250,6 +287,7 @@ fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> 
         let mut container = ContainerBuilder::new(id.to_owned(), SyscallType::default())
             .with_root_path(root)?
             .with_preserved_fds(has_control.into())
+            .with_executor(SeccompExecutor)
             .with_stdin(null)
             .with_stdout(log)
             .with_stderr(log_too)

@@ -6,17 +6,19 @@
 //!
 //! [`Instance`] claims a directory and a cgroup of the host and cleans what dead instances left.
 //! [`Zygote::start`] makes a container from an OCI bundle, and [`Zygote::spawn`] a [`Sandbox`] from it;
-//! [`Sandbox::run`] runs one program and tells how it ended and what it used. [`Confined`] is a helper process
-//! for work on files of unknown origin.
+//! [`Sandbox::run`] runs one program and tells how it ended and what it used. [`run_command`] runs one command in a
+//! container that is made for it alone. [`Confined`] is a helper process for work on files of unknown origin.
 
 mod cgroup;
 mod collect;
+mod command_container;
 mod confined;
 mod container;
 mod dispatch;
 mod embedded;
 mod error_chain;
 mod executable;
+mod executor;
 mod host;
 mod instance;
 mod layers;
@@ -30,11 +32,14 @@ mod zygote;
 
 pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
 pub use collect::{Collected, CollectedFile};
+pub use command_container::{
+    Changes, CommandError, CommandLimits, CommandNetwork, CommandSpec, HostIds, ReadOnlyBind, run_command,
+};
 pub use confined::{
     CONFINED_IDS, Confined, ConfinedLimits, Confinement, Finished, describe_end, enter, make_whiteout,
     set_xattr,
 };
-pub use container::{ContainerError, HELPER_COMMAND, helper_main};
+pub use container::{CommandEnd, ContainerError, HELPER_COMMAND, helper_main};
 pub use embedded::{INIT, SHIM};
 pub use error_chain::error_chain;
 pub use executable::Executable;

@@ -96,6 +96,11 @@ impl Filters {
         Ok(Filters { programs })
     }
 
+    /// Puts them in force for the calling thread and what it makes, for ever.
+    pub(crate) fn install(&self) -> Result<(), seccompiler::Error> {
+        self.programs.iter().try_for_each(|program| seccompiler::apply_filter(program))
+    }
+
     /// The number of BPF instructions of each filter.
     pub(crate) fn lens(&self) -> [u16; MAX_FILTERS] {
         let mut lens = [0; MAX_FILTERS];

@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Check whether this host can run sandboxes, and say what to do where it cannot
     Doctor(DoctorArgs),
+    /// Bundles with root file systems of their own: list, check, remove them
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -46,8 +49,9 @@ signal ended the program, and 125 when the sandbox itself failed.";
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXIT_CODES)]
 pub(crate) struct RunArgs {
-    /// The language, for example python
-    pub(crate) language: String,
+    /// The language, for example python; or a bundle, where no language has its name
+    #[arg(value_name = "LANGUAGE")]
+    pub(crate) target: String,
     /// The program's file; - reads it from standard input
     #[arg(required_unless_present = "code", value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
@@ -110,6 +114,84 @@ pub(crate) struct DoctorArgs {
     /// Print the checks as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Store an image of a registry as a bundle
+    Pull(PullArgs),
+    /// Store an image of an OCI layout or of `docker save` as a bundle
+    Import(ImportArgs),
+    /// List all bundles, those that the program carries among them
+    Ls {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one bundle
+    Inspect {
+        /// Its name
+        name: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read stored bundles again and compare every digest; exits with 1 when one is not what it was
+    Verify {
+        /// Their names [default: all]
+        names: Vec<String>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove stored bundles, and the layers that no other has
+    Rm {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// The image, for example python:3.13-slim or registry.example/team/tool:1
+    pub(crate) reference: String,
+    /// Speak HTTP without TLS, with a registry of one's own
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The layout's directory, or a tar file of it or of `docker save`, which may be compressed
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// Which image, where there are several
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgs {
+    /// The bundle's name [default: after the image]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The language that the bundle is for [default: what the image runs, or has]
+    #[arg(long, value_name = "LANG")]
+    pub(crate) language: Option<String>,
+    /// Directory with a soulbox.toml of one's own
+    #[arg(long, value_name = "DIR", conflicts_with = "language", value_hint = ValueHint::DirPath)]
+    pub(crate) recipe: Option<PathBuf>,
+    /// Platform to choose, for example linux/amd64 [default: this host's]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<String>,
+    /// Largest size of the unpacked image [default: 16G]
+    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size)]
+    pub(crate) max_size: Option<ByteSize>,
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use serde::Deserialize;
 use soulbox_api::ApiKey;
-use soulbox_engine::{Bundle, Catalogue, EngineConfig, Limits, Wanted};
+use soulbox_bundle::store::BundleName;
+use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
+use soulbox_engine::{EngineConfig, Limits};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -33,6 +35,7 @@ struct RawConfig {
     drain_grace: Option<String>,
     first_host_id: Option<u32>,
     languages: Option<Vec<String>>,
+    bundles: Option<Vec<String>>,
     parked: Option<usize>,
     max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
@@ -64,7 +67,7 @@ struct RawLimitSet {
 pub(crate) struct ServeConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) engine: EngineConfig,
-    pub(crate) bundles: Vec<Bundle>,
+    pub(crate) catalogue: Catalogue,
     pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) drain_grace: Duration,
@@ -123,8 +126,8 @@ impl ServeConfig {
         );
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
+            catalogue: catalogue(&engine.state_dir, raw.languages, raw.bundles)?,
             engine,
-            bundles: bundles(raw.languages.as_deref())?,
             api_keys: raw.api_keys.into_iter().map(ApiKey::new).collect(),
             max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
@@ -132,29 +135,27 @@ impl ServeConfig {
     }
 }
 
-/// All bundles that can be used.
-pub(crate) fn usable_bundles(state_dir: &Path) -> Vec<Bundle> {
-    let all = Catalogue::new(state_dir, Wanted::default()).load_all();
-    let usable = |(name, bundle): (String, Result<Bundle, _>)| match bundle {
-        Ok(bundle) => Some(bundle),
-        Err(error) => {
-            tracing::error!(name, %error, "a bundle cannot be used");
-            None
-        }
-    };
-    all.into_iter().filter_map(usable).collect()
-}
-
-/// The bundles of the languages that are wanted, of all when nothing is said.
-fn bundles(languages: Option<&[String]>) -> anyhow::Result<Vec<Bundle>> {
-    let mut bundles = usable_bundles(&default_state_dir());
-    let Some(wanted) = languages else { return Ok(bundles) };
-    let known: Vec<_> = bundles.iter().map(|bundle| bundle.language().to_owned()).collect();
-    if let Some(unknown) = wanted.iter().find(|language| !known.contains(language)) {
+/// What is wanted of the embedded and of the stored bundles: all, where nothing is said.
+fn catalogue(
+    state_dir: &Path,
+    languages: Option<Vec<String>>,
+    bundles: Option<Vec<String>>,
+) -> anyhow::Result<Catalogue> {
+    let known = embedded_languages()?;
+    if let Some(unknown) = languages.iter().flatten().find(|language| !known.contains(language)) {
         anyhow::bail!("languages has {unknown:?}, which is none of {}", known.join(", "));
     }
-    bundles.retain(|bundle| wanted.iter().any(|language| language == bundle.language()));
-    Ok(bundles)
+    // One that is not there may be stored later; what can never be one is a mistake.
+    for name in bundles.iter().flatten() {
+        BundleName::parse(name).context("bundles")?;
+    }
+    Ok(Catalogue::new(state_dir, Wanted { languages, bundles, program: None }))
+}
+
+fn embedded_languages() -> anyhow::Result<Vec<String>> {
+    let bundles = Folder::embedded_names().map(|name| Bundle::embedded(&name));
+    let bundles = bundles.filter_map(Result::transpose);
+    Ok(bundles.map(|bundle| bundle.map(|bundle| bundle.language().to_owned())).collect::<Result<_, _>>()?)
 }
 
 impl RawLimitSet {
@@ -233,7 +234,8 @@ mod tests {
     fn languages_can_be_chosen_by_their_names() {
         let languages = |text: &str| {
             let config = load(text)?;
-            anyhow::Ok(config.bundles.iter().map(|bundle| bundle.language().to_owned()).collect::<Vec<_>>())
+            let bundles = config.catalogue.load_all().into_iter();
+            anyhow::Ok(bundles.map(|(_, bundle)| bundle.unwrap().language().to_owned()).collect::<Vec<_>>())
         };
         assert_eq!(languages("languages = [\"python\"]").unwrap(), ["python"]);
         assert!(languages("").unwrap().len() > 1);

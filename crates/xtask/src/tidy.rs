@@ -5,10 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 9] = [
-    ("soulbox", &["soulbox-api", "soulbox-engine", "soulbox-image", "soulbox-sandbox"]),
+const ARROWS: [(&str, &[&str]); 10] = [
+    (
+        "soulbox",
+        &[
+            "soulbox-api",
+            "soulbox-build",
+            "soulbox-bundle",
+            "soulbox-engine",
+            "soulbox-image",
+            "soulbox-sandbox",
+        ],
+    ),
     ("soulbox-api", &["soulbox-engine"]),
     ("soulbox-engine", &["soulbox-bundle", "soulbox-sandbox"]),
+    ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
     ("soulbox-image", &["soulbox-bundle", "soulbox-sandbox"]),
     ("soulbox-sandbox", &["soulbox-protocol"]),
@@ -164,6 +175,7 @@ fn errors_are_enumerated() {
     for name in [
         "soulbox-api",
         "soulbox-engine",
+        "soulbox-build",
         "soulbox-bundle",
         "soulbox-image",
         "soulbox-sandbox",

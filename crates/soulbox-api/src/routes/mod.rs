@@ -2,6 +2,7 @@
 //!
 //! Owns which path leads to which handler, and which of them need a key. Handlers only convert and pass on.
 
+mod bundles;
 mod executions;
 mod health;
 mod languages;
@@ -21,6 +22,9 @@ use crate::metrics::MetricsHandle;
 use crate::openapi;
 use crate::stack::assemble;
 
+pub(crate) use bundles::{
+    __path_get_bundle, __path_list_bundles, __path_reload_bundle, get_bundle, list_bundles, reload_bundle,
+};
 pub(crate) use executions::{
     __path_cancel_execution, __path_create_execution, __path_get_execution, cancel_execution,
     create_execution, get_execution,
@@ -60,6 +64,9 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
     let mut guarded = Router::new()
         .route("/v1/executions", post(create_execution))
         .route("/v1/executions/{id}", get(get_execution).delete(cancel_execution))
+        .route("/v1/bundles", get(list_bundles))
+        .route("/v1/bundles/{name}", get(get_bundle))
+        .route("/v1/bundles/{name}/reload", post(reload_bundle))
         .route("/v1/languages", get(list_languages));
     if app.metrics.is_some() {
         guarded = guarded.route("/metrics", get(show_metrics));

@@ -4,7 +4,6 @@
 //! how one ended.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use serde::Serialize;
 use soulbox_engine::{Outcome, Snapshot};
@@ -14,13 +13,14 @@ use crate::wire::compilation::Compilation;
 use crate::wire::content::{Base64, Output, OutputFile};
 use crate::wire::figures::{Timing, Usage};
 use crate::wire::limits::Limits;
+use crate::wire::rfc_3339;
 use crate::wire::state::{ExecutionStartKind, ExecutionStatus};
 
 /// An execution. While it has not ended, its results are `null` or empty.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "exec_01k3b5xvz3e6m8q0r2t4v6x8za", "language": "python", "status": "succeeded", "exit_code": 0,
-    "signal": null, "stdout": "hi\n", "stderr": "", "stdout_truncated": false, "stderr_truncated": false,
+    "id": "exec_01k3b5xvz3e6m8q0r2t4v6x8za", "language": "python", "bundle": "python", "status": "succeeded",
+    "exit_code": 0, "signal": null, "stdout": "hi\n", "stderr": "", "stdout_truncated": false, "stderr_truncated": false,
     "detail": null, "denied_syscalls": [], "compile": null, "start_kind": "zygote",
     "timing": {"queued_ms": 0.02, "start_ms": 0.9, "compile_ms": null, "run_ms": 1.4, "total_ms": 2.4},
     "usage": {"cpu_time_ms": 1.2, "memory_peak_bytes": 2879488, "pids_peak": 1, "disk_written_bytes": 0},
@@ -33,6 +33,8 @@ pub(crate) struct Execution<'a> {
     id: &'a str,
     /// The name of its language.
     language: &'a str,
+    /// The name of the bundle that it runs in.
+    bundle: &'a str,
     status: ExecutionStatus,
     /// The program's exit code, when it exited.
     #[schema(required)]
@@ -100,6 +102,7 @@ impl<'a> From<&'a Outcome> for Execution<'a> {
         Execution {
             id: outcome.id.as_str(),
             language: &outcome.language,
+            bundle: &outcome.bundle,
             status: outcome.status.into(),
             exit_code: outcome.exit_code,
             signal: outcome.signal,
@@ -124,15 +127,16 @@ impl<'a> From<&'a Outcome> for Execution<'a> {
 
 impl<'a> From<&'a Snapshot> for Execution<'a> {
     fn from(snapshot: &'a Snapshot) -> Self {
-        let (id, language, status, limits, created_at) = match snapshot {
+        let (id, language, bundle, status, limits, created_at) = match snapshot {
             Snapshot::Ended(outcome) => return Execution::from(&**outcome),
-            Snapshot::Pending { id, language, status, limits, created_at } => {
-                (id.as_str(), language, *status, *limits, *created_at)
+            Snapshot::Pending { id, language, bundle, status, limits, created_at } => {
+                (id.as_str(), language, bundle, *status, *limits, *created_at)
             }
         };
         Execution {
             id,
             language,
+            bundle,
             status: status.into(),
             exit_code: None,
             signal: None,
@@ -155,13 +159,9 @@ impl<'a> From<&'a Snapshot> for Execution<'a> {
     }
 }
 
-fn rfc_3339(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use serde_json::{Value, json};
     use soulbox_engine::LimitPolicy;
@@ -174,6 +174,7 @@ mod tests {
         let document = Execution {
             id: "exec_1",
             language: "python",
+            bundle: "science",
             status: ExecutionStatus::Succeeded,
             exit_code: Some(0),
             signal: None,
@@ -200,8 +201,8 @@ mod tests {
     #[test]
     fn the_document_has_the_fields_of_the_contract_and_no_others() {
         let expected = json!({
-            "id": "exec_1", "language": "python", "status": "succeeded", "exit_code": 0, "signal": null,
-            "stdout": "hi\n", "stderr": "", "stdout_truncated": false, "stderr_truncated": false,
+            "id": "exec_1", "language": "python", "bundle": "science", "status": "succeeded",
+            "exit_code": 0, "signal": null, "stdout": "hi\n", "stderr": "", "stdout_truncated": false, "stderr_truncated": false,
             "detail": null, "denied_syscalls": [], "compile": null, "start_kind": "zygote",
             "timing": {"queued_ms": 0.0, "start_ms": 0.0, "compile_ms": null, "run_ms": 1.235, "total_ms": 0.0},
             "usage": {"cpu_time_ms": 0.0, "memory_peak_bytes": 0, "pids_peak": 1, "disk_written_bytes": 0},

@@ -2,6 +2,7 @@
 //!
 //! Owns the shape of version 1 of the API. The engine's types never leave or enter unconverted.
 
+mod bundle;
 mod compilation;
 mod content;
 mod execution;
@@ -13,7 +14,12 @@ mod number;
 mod request;
 mod state;
 
+pub(crate) use bundle::{Bundle, BundleList};
 pub(crate) use execution::Execution;
 pub use execution::execution_json;
 pub(crate) use language::{Health, LanguageList};
 pub(crate) use request::{CreateExecution, InvalidRequest};
+
+fn rfc_3339(time: std::time::SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use soulbox_engine::{
-    Argument, ExecutionRequest, LimitsRequest, OutputFiles, RequestError, Variable, WorkspacePath,
+    Argument, ExecutionRequest, LimitsRequest, OutputFiles, RequestError, Target, Variable, WorkspacePath,
 };
 use utoipa::ToSchema;
 
@@ -18,8 +18,8 @@ use crate::problem::Problem;
 use crate::wire::file::File;
 use crate::wire::limits::LimitsOverride;
 
-/// A program to execute. Only `language` and one of `code` or `files` with `entrypoint` are required; `null`
-/// is the same as leaving a field out.
+/// A program to execute. Only one of `language` or `bundle` and one of `code` or `files` with `entrypoint` are
+/// required; `null` is the same as leaving a field out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object that says what to execute")]
 #[schema(example = json!({
@@ -27,8 +27,10 @@ use crate::wire::limits::LimitsOverride;
     "limits": {"wall_time_ms": 5000, "memory_bytes": 67108864}
 }))]
 pub(crate) struct CreateExecution {
-    /// Name or alias of a language, as `/v1/languages` has it.
-    language: String,
+    /// Name or alias of a language, as `/v1/languages` has it: the program is executed in its default bundle.
+    language: Option<String>,
+    /// Name of a bundle, as `/v1/bundles` has it, to execute the program in that one.
+    bundle: Option<String>,
     /// The program's text; laid at `entrypoint`, or at the language's usual file.
     code: Option<String>,
     /// Files laid into the workspace, the program's current directory.
@@ -71,6 +73,12 @@ struct Environment(Vec<(String, String)>);
 /// A request that is well-formed JSON, but means nothing to the engine.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidRequest {
+    /// Neither a language nor a bundle.
+    #[error("language or bundle is missing: give one of them")]
+    NoTarget,
+    /// A language and a bundle.
+    #[error("language and bundle are both given: give one of them, since a bundle has its language")]
+    TwoTargets,
     /// Another network than the only one.
     #[error("network {0:?} is not supported; the only value is \"none\"")]
     Network(String),
@@ -99,13 +107,19 @@ impl TryFrom<CreateExecution> for ExecutionRequest {
         if let Some(network) = wire.network.filter(|network| network != "none") {
             return Err(InvalidRequest::Network(network));
         }
+        let target = match (wire.language, wire.bundle) {
+            (Some(language), None) => Target::Language(language),
+            (None, Some(bundle)) => Target::Bundle(bundle),
+            (None, None) => return Err(InvalidRequest::NoTarget),
+            (Some(_), Some(_)) => return Err(InvalidRequest::TwoTargets),
+        };
         let output_files = OutputFiles::parse(&wire.output_files.unwrap_or_default());
         let files = wire.files.unwrap_or_default().into_iter().enumerate();
         let entrypoint = wire.entrypoint.map(|path| workspace_path(&path, || "entrypoint".to_owned()));
         let args = wire.args.unwrap_or_default().into_iter().enumerate();
         let env = wire.env.unwrap_or_default().0.into_iter();
         Ok(ExecutionRequest {
-            language: wire.language,
+            target,
             code: wire.code,
             files: files.map(|(index, file)| file.decode(index)).collect::<Result<_, _>>()?,
             entrypoint: entrypoint.transpose()?,
@@ -152,6 +166,7 @@ impl<'de> Deserialize<'de> for Environment {
 impl From<InvalidRequest> for Problem {
     fn from(error: InvalidRequest) -> Self {
         let code = match &error {
+            InvalidRequest::NoTarget | InvalidRequest::TwoTargets => ErrorCode::InvalidRequest,
             InvalidRequest::Network(_) => ErrorCode::InvalidNetwork,
             InvalidRequest::Base64 { .. } => ErrorCode::InvalidBase64,
             InvalidRequest::OutputFiles(source) | InvalidRequest::Field { source, .. } => code_of(source),
@@ -204,7 +219,8 @@ mod tests {
             "wait": false
         }))
         .unwrap();
-        assert_eq!((request.language.as_str(), request.code.as_deref()), ("python", Some("pass")));
+        assert_eq!(request.target, Target::Language("python".to_owned()));
+        assert_eq!(request.code.as_deref(), Some("pass"));
         assert_eq!(request.entrypoint.unwrap().as_str(), "src/app.py");
         let files: Vec<_> =
             request.files.iter().map(|file| (file.path.as_str(), &file.content[..])).collect();
@@ -240,6 +256,20 @@ mod tests {
             assert_eq!((request.code, request.entrypoint, request.stdin), (None, None, Vec::new()));
             assert_eq!(request.limits, LimitsRequest::default());
         }
+    }
+
+    #[test]
+    fn either_a_language_or_a_bundle_is_given() {
+        for (json, target) in [
+            (json!({"language": "py"}), Target::Language("py".to_owned())),
+            (json!({"bundle": "science", "language": null}), Target::Bundle("science".to_owned())),
+        ] {
+            assert_eq!(convert(json).unwrap().target, target);
+        }
+        let detail = "language or bundle is missing: give one of them";
+        refused(json!({"code": "pass"}), ErrorCode::InvalidRequest, detail);
+        let detail = "language and bundle are both given: give one of them, since a bundle has its language";
+        refused(json!({"language": "python", "bundle": "python"}), ErrorCode::InvalidRequest, detail);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use soulbox_engine::{CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status};
+use soulbox_engine::{
+    BundleState, Catalogue, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status, Target,
+    Wanted,
+};
 use soulbox_sandbox::HostFacts;
 
 use crate::cli::DoctorArgs;
@@ -135,9 +138,10 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 /// One execution of each language that is available. At least one must be.
 fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
-    let bundles = crate::config::usable_bundles(&state_dir);
+    let catalogue = Catalogue::new(&state_dir, Wanted::default());
+    let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
     super::small_runtime()?.block_on(async {
-        let engine = match Engine::new(EngineConfig { parked: 0, ..EngineConfig::new(state_dir) }, bundles) {
+        let engine = match Engine::new(config, catalogue) {
             Ok(engine) => engine,
             Err(error) => {
                 let detail = format!("{:#}", anyhow::Error::from(error));
@@ -153,6 +157,12 @@ fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
                 None => try_language(&engine, &name, &language).await,
             });
         }
+        for bundle in engine.bundles() {
+            if let BundleState::Broken(reason) = bundle.state {
+                let (name, remedy) = (format!("bundle {}", bundle.name), "remove it and make it again");
+                checks.push(check(&name, Verdict::Warning, reason, Some(remedy)));
+            }
+        }
         if checks.iter().all(|check| check.verdict != Verdict::Ok) {
             let detail = "no language can be run";
             checks.push(check("languages", Verdict::Failed, detail, Some("see the checks of the languages")));
@@ -164,9 +174,8 @@ fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
 
 async fn try_language(engine: &std::sync::Arc<Engine>, name: &str, language: &LanguageInfo) -> Check {
     let request = ExecutionRequest {
-        language: language.name.clone(),
         code: Some(language.example.clone()),
-        ..ExecutionRequest::default()
+        ..ExecutionRequest::new(Target::Language(language.name.clone()))
     };
     let remedy = "run with --verbose for the whole story";
     match engine.submit(request) {

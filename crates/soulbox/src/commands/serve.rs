@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use soulbox_api::ApiConfig;
-use soulbox_engine::Engine;
-use tokio::signal::unix::{SignalKind, signal};
+use soulbox_engine::{Change, Engine};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::config::ServeConfig;
@@ -22,16 +22,19 @@ pub(crate) fn serve(args: ServeArgs, state_dir: Option<PathBuf>) -> anyhow::Resu
 
 async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // From here on it does not end the server.
+    let hangup = signal(SignalKind::hangup())?;
     let metrics = soulbox_api::install_metrics()?;
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let engine = Engine::new(config.engine, config.bundles)?;
+    let engine = Engine::new(config.engine, config.catalogue)?;
     tracing::info!(address = %listener.local_addr()?, cgroups = ?engine.cgroup_mode(), "listening");
     let warm_up = tokio::spawn({
         let engine = Arc::clone(&engine);
         async move { engine.warm_up().await }
     });
+    let reload = tokio::spawn(reload_when_told(Arc::clone(&engine), hangup));
     let mut api = ApiConfig { api_keys: config.api_keys, metrics: Some(metrics), ..ApiConfig::default() };
     api.max_body_bytes = config.max_body_bytes.unwrap_or(api.max_body_bytes);
     let router = soulbox_api::router(Arc::clone(&engine), api);
@@ -51,5 +54,22 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     };
     soulbox_api::serve(listener, router, drained).await?;
     warm_up.abort();
+    reload.abort();
     Ok(())
+}
+
+/// Reloads all bundles at each signal. Those that come during a reload are one.
+async fn reload_when_told(engine: Arc<Engine>, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        tracing::info!("asked to reload all bundles");
+        match engine.reload_all().await {
+            Ok(changes) => {
+                let changed = changes.iter().filter(|(_, change)| !matches!(change, Ok(Change::Unchanged)));
+                let failed = changes.iter().filter(|(_, change)| change.is_err()).count();
+                let (bundles, changed) = (changes.len(), changed.count() - failed);
+                tracing::info!(bundles, changed, failed, "all bundles have been looked at");
+            }
+            Err(error) => tracing::error!(%error, "bundles not reloaded"),
+        }
+    }
 }
