@@ -21,8 +21,9 @@ enum Xtask {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 12] = [
     ("/usr/bin/bash", "bash"),
+    ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
     // The headers and start files of C programs, which gcc only recommends.
     ("/usr/include/stdio.h", "libc6-dev"),
@@ -32,6 +33,9 @@ const NEEDED: [(&str, &str); 8] = [
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
+    ("/usr/bin/skopeo", "skopeo"),
+    ("/usr/bin/umoci", "umoci"),
+    ("/usr/bin/zstd", "zstd"),
 ];
 
 fn main() -> anyhow::Result<()> {
