@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::OciSpecError;
-use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
+use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, User};
 
 use crate::bundle::{Bundle, Unavailable};
 use crate::command::PREPARED_DIR;
@@ -113,6 +113,12 @@ impl Bundle {
             spec.set_mounts(Some(mounts));
         }
         if let Some(process) = spec.process_mut() {
+            if !self.layers().is_empty() {
+                // An image says as whom and where its own command runs, which is not what runs here: the zygote is
+                // root in its container, and programs have ids and directories of their own.
+                process.set_user(User::default());
+                process.set_cwd(PathBuf::from("/"));
+            }
             process.set_args(Some(self.zygote_command(settings)?));
             // That of the programs, so that a fork has nothing to change.
             let environment = self.environment(settings.memory_bytes);

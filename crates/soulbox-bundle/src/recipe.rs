@@ -21,6 +21,10 @@ pub(crate) struct Recipe {
     pub(crate) files_of: Option<String>,
     /// Name of the seccomp profile, without `.json`.
     pub(crate) seccomp: String,
+    /// Whether the toolchain is found in images of any kind: an image is taken for this language only when it has
+    /// no other.
+    #[serde(default)]
+    pub(crate) common: bool,
     /// A program that prints `hello` and a newline.
     pub(crate) example: String,
     /// Arguments with which the interpreter or toolchain tells its version.

@@ -2,6 +2,7 @@
 //!
 //! The helper writes one [`Report`] as a line of JSON. Its names come from the image and are shown quoted.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,23 @@ pub struct Skipped {
     pub set_id: u64,
     /// Owners that the container has no id for; they are 65534 (`nobody`) now.
     pub owners: u64,
+}
+
+impl fmt::Display for Skipped {
+    /// What was left out, as a list; nothing when nothing was.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.devices, "devices"),
+            (self.fifos, "named pipes"),
+            (self.unknown + self.reserved, "entries that are no files"),
+            (self.xattrs, "extended attributes"),
+            (self.set_id, "setuid and setgid bits"),
+            (self.owners, "owners beyond 65535"),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<_> = parts.map(|(count, what)| format!("{count} {what}")).collect();
+        if parts.is_empty() { Ok(()) } else { write!(f, "without {}", parts.join(", ")) }
+    }
 }
 
 /// What became of a layer.

@@ -28,6 +28,7 @@ mod descriptors;
 #[cfg(feature = "artifact")]
 mod freestanding;
 mod java;
+mod libc_thread;
 mod main_process;
 mod network;
 mod node;

@@ -8,6 +8,7 @@ use core::ffi::CStr;
 use soulbox_protocol::{CONTROL_FD, SandboxMessage, SetupError, SetupStep};
 
 use crate::descriptors::Descriptors;
+use crate::libc_thread::LibcThread;
 use crate::main_process::{self, Prepared};
 use crate::network::{self, Fingerprint};
 use crate::serve::Filters;
@@ -37,7 +38,7 @@ pub(crate) struct Spawn<'a> {
     /// How a network namespace looks that nobody has used.
     pub(crate) untouched_network: Fingerprint,
     /// Where the interpreter's libc keeps its thread's id.
-    pub(crate) tid_slot: *mut libc::c_int,
+    pub(crate) thread: LibcThread,
     /// The seccomp filters to install.
     pub(crate) filters: Filters,
     /// What comes last.
@@ -143,7 +144,7 @@ fn mount_scratch(id: u32) -> Result<(), SetupError> {
 fn clone_main(spawn: &Spawn<'_>) -> Result<Cloned, SetupError> {
     // The zygote ignores it; here it must be possible to wait for children.
     sys::set_signal(libc::SIGCHLD, libc::SIG_DFL).of(SetupStep::CloneMain)?;
-    sys::clone3(0, None, spawn.tid_slot).of(SetupStep::CloneMain)
+    sys::clone3(0, None, spawn.thread).of(SetupStep::CloneMain)
 }
 
 /// Waits for the main process, ends all others, and reports. The exit of pid 1 then takes the namespaces

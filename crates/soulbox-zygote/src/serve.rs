@@ -9,6 +9,7 @@ use core::ptr;
 use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, ZygoteMessage};
 
 use crate::descriptors::Descriptors;
+use crate::libc_thread::LibcThread;
 use crate::main_process::Prepared;
 use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn, Then};
@@ -147,7 +148,7 @@ fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
     close_project_ids()?;
     // Ended children leave no zombies: their end is read from the pidfd, which the daemon has.
     sys::set_signal(libc::SIGCHLD, libc::SIG_IGN)?;
-    let tid_slot = sys::tid_slot();
+    let thread = LibcThread::of_caller();
     let filters = receive_filters()?;
     let untouched_network = network_of_container()?;
     socket::send(CONTROL_FD, ZygoteMessage::Ready.encode(), &[])?;
@@ -170,11 +171,11 @@ fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
         call(hooks.before_fork);
         let mut pidfd = -1;
         let namespaces = if network.is_some() { NAMESPACES } else { NAMESPACES | NEW_NETWORK };
-        let cloned = sys::clone3(namespaces, Some(&mut pidfd), tid_slot);
+        let cloned = sys::clone3(namespaces, Some(&mut pidfd), thread);
         if let Ok(Cloned::Child) = cloned {
             let job_socket = *job_socket;
             let spawn =
-                Spawn { id, job_socket, join_files, network, untouched_network, tid_slot, filters, then };
+                Spawn { id, job_socket, join_files, network, untouched_network, thread, filters, then };
             return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
         }
         call(hooks.after_fork_parent);

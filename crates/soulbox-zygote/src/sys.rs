@@ -10,6 +10,8 @@ use core::ptr;
 use libc::c_int;
 use syscalls::{Sysno, raw_syscall, syscall};
 
+use crate::libc_thread::LibcThread;
+
 /// An `errno`, as in errno(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) i32);
@@ -33,16 +35,15 @@ pub(crate) enum Cloned {
     Child,
 }
 
-/// clone3(2) as fork(2): a copy of the caller on the same stack. `tid_slot` is where the libc of the
-/// process keeps the id of its thread, so that the copy is a proper process of that libc.
-pub(crate) fn clone3(flags: u64, pidfd: Option<&mut Fd>, tid_slot: *mut c_int) -> Result<Cloned> {
+/// clone3(2) as fork(2): a copy of the caller on the same stack.
+pub(crate) fn clone3(flags: u64, pidfd: Option<&mut Fd>, thread: LibcThread) -> Result<Cloned> {
     // SAFETY: all-zero is a valid `clone_args` (clone(2)): no stack, no pidfd, no cgroup.
     let mut args: libc::clone_args = unsafe { core::mem::zeroed() };
     args.flags = flags;
     args.exit_signal = libc::SIGCHLD as u64;
-    if !tid_slot.is_null() {
-        args.flags |= (libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID) as u64;
-        args.child_tid = tid_slot as u64;
+    if !thread.cleared.is_null() {
+        args.flags |= libc::CLONE_CHILD_CLEARTID as u64;
+        args.child_tid = thread.cleared as u64;
     }
     if let Some(pidfd) = pidfd {
         args.flags |= libc::CLONE_PIDFD as u64;
@@ -51,7 +52,13 @@ pub(crate) fn clone3(flags: u64, pidfd: Option<&mut Fd>, tid_slot: *mut c_int) -
     // SAFETY: without CLONE_VM the child gets a copy of this memory, stack included, and returns here on
     // it; the kernel writes only to the two places given, which live as long as the call.
     match unsafe { call!(clone3, &raw const args, size_of::<libc::clone_args>()) }? {
-        0 => Ok(Cloned::Child),
+        0 => {
+            if !thread.id.is_null() {
+                // SAFETY: the copy of a place that held the id of the thread that was copied.
+                unsafe { thread.id.write_volatile(thread_id()) };
+            }
+            Ok(Cloned::Child)
+        }
         _ => Ok(Cloned::Parent),
     }
 }

@@ -118,6 +118,10 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BundleCommand {
+    /// Store an image of a registry as a bundle
+    Pull(PullArgs),
+    /// Store an image of an OCI layout or of `docker save` as a bundle
+    Import(ImportArgs),
     /// List all bundles, those that the program carries among them
     Ls {
         /// Print them as JSON
@@ -146,6 +150,48 @@ pub(crate) enum BundleCommand {
         #[arg(required = true)]
         names: Vec<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// The image, for example python:3.13-slim or registry.example/team/tool:1
+    pub(crate) reference: String,
+    /// Speak HTTP without TLS, with a registry of one's own
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The layout's directory, or a tar file of it or of `docker save`, which may be compressed
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// Which image, where there are several
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgs {
+    /// The bundle's name [default: after the image]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The language that the bundle is for [default: what the image runs, or has]
+    #[arg(long, value_name = "LANG")]
+    pub(crate) language: Option<String>,
+    /// Directory with a soulbox.toml of one's own
+    #[arg(long, value_name = "DIR", conflicts_with = "language", value_hint = ValueHint::DirPath)]
+    pub(crate) recipe: Option<PathBuf>,
+    /// Platform to choose, for example linux/amd64 [default: this host's]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<String>,
+    /// Largest size of the unpacked image [default: 16G]
+    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size)]
+    pub(crate) max_size: Option<ByteSize>,
 }
 
 #[cfg(test)]

@@ -4,22 +4,42 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use soulbox_bundle::store::{BundleName, Removed, Store};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::BundleCommand;
 use crate::config::default_state_dir;
 use crate::units;
 
+mod add;
 mod list;
 mod verify;
 
 pub(crate) fn bundle(command: BundleCommand, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
     match command {
+        BundleCommand::Pull(args) => add::pull(&state_dir, args),
+        BundleCommand::Import(args) => add::import(&state_dir, args),
         BundleCommand::Ls { json } => list::list(&state_dir, json),
         BundleCommand::Inspect { name, json } => list::inspect(&state_dir, &name, json),
         BundleCommand::Verify { names, json } => verify::verify(&state_dir, &names, json),
         BundleCommand::Rm { names } => remove(&state_dir, &names),
     }
+}
+
+/// What is done, unless the operator asks to stop it before: then it is dropped, which ends all of its processes.
+async fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Option<T>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        done = work => done.map(Some),
+        _ = interrupt.recv() => Ok(None),
+        _ = terminate.recv() => Ok(None),
+    }
+}
+
+/// The end of a command that was asked to stop, as shells have it for SIGINT.
+fn interrupted() -> ExitCode {
+    units::say("stopped; what was complete by then is kept for the next time");
+    ExitCode::from(130)
 }
 
 fn remove(state_dir: &Path, names: &[String]) -> anyhow::Result<ExitCode> {
