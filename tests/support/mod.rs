@@ -13,6 +13,7 @@ mod http;
 mod metrics;
 mod running;
 mod server;
+mod stored;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,6 +28,7 @@ pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
 pub(crate) use running::{HOLD, Running};
 pub(crate) use server::{Server, Setup, share, shared, shared_by_all_languages};
+pub(crate) use stored::{store_broken_python, store_python, take_away, version_file};
 use tempfile::TempDir;
 
 /// The program under test.

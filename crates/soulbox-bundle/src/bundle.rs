@@ -238,6 +238,10 @@ impl Bundle {
         self.version.as_ref().map(|version| version.manifest.version.as_str())
     }
 
+    pub(crate) fn version(&self) -> Option<&Version> {
+        self.version.as_ref()
+    }
+
     /// The directories of its layers, lowest first; none for a bundle whose root is the host's.
     pub fn layers(&self) -> &[PathBuf] {
         self.version.as_ref().map_or(&[], |version| &version.trees)

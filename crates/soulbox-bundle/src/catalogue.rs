@@ -26,6 +26,8 @@ pub struct Wanted {
     pub languages: Option<Vec<String>>,
     /// Of the stored ones: their names.
     pub bundles: Option<Vec<String>>,
+    /// Of both: those that a program for this language, alias or bundle can run in.
+    pub program: Option<String>,
 }
 
 /// Where bundles are found.
@@ -41,9 +43,8 @@ impl Catalogue {
         Catalogue { store: Store::new(state_dir), wanted }
     }
 
-    /// All that there are, by name. One that cannot be used is there with the reason: it must not keep the
-    /// others from being used.
-    pub fn load_all(&self) -> Vec<(String, Result<Bundle, LoadError>)> {
+    /// The names of all that may be there.
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Folder::embedded_names().collect();
         match self.store.names() {
             Ok(stored) => names.extend(stored.iter().map(|name| name.as_str().to_owned())),
@@ -51,13 +52,24 @@ impl Catalogue {
         }
         names.sort_unstable();
         names.dedup();
-        names.into_iter().filter_map(|name| Some((name.clone(), self.load(&name)?))).collect()
+        names
+    }
+
+    /// All that there are, by name. One that cannot be used is there with the reason: it must not keep the
+    /// others from being used.
+    pub fn load_all(&self) -> Vec<(String, Result<Bundle, LoadError>)> {
+        self.names().into_iter().filter_map(|name| Some((name.clone(), self.load(&name)?))).collect()
     }
 
     /// The current version of one; `None` when there is no such bundle, or it is not wanted.
     pub fn load(&self, name: &str) -> Option<Result<Bundle, LoadError>> {
+        // Of a broken bundle nothing is known but its name.
+        let concerns = |loaded: &Result<Bundle, LoadError>| {
+            loaded.is_ok() || self.wanted.program.as_ref().is_none_or(|program| program == name)
+        };
         self.load_stored(name)
             .transpose()
+            .filter(concerns)
             .or_else(|| self.load_embedded(name).map_err(LoadError::from).transpose())
     }
 
@@ -69,14 +81,26 @@ impl Catalogue {
             return Ok(None);
         };
         let Some(version) = self.store.current(&name)? else { return Ok(None) };
-        self.store.check(&version)?;
-        Ok(Some(Bundle::stored(version)?))
+        let bundle = Bundle::stored(version)?;
+        // Last, since it takes the longest.
+        match bundle.version().filter(|_| self.can_be_of_program(&bundle)) {
+            Some(version) => self.store.check(version)?,
+            None => return Ok(None),
+        }
+        Ok(Some(bundle))
     }
 
     fn load_embedded(&self, name: &str) -> Result<Option<Bundle>, BundleError> {
         let Some(bundle) = Bundle::embedded(name)? else { return Ok(None) };
         let named = |wanted: &Vec<String>| wanted.iter().any(|wanted| wanted == bundle.language());
         let wanted = self.wanted.languages.as_ref().is_none_or(named);
-        Ok(Some(bundle).filter(|_| wanted))
+        Ok(Some(bundle).filter(|bundle| wanted && self.can_be_of_program(bundle)))
+    }
+
+    fn can_be_of_program(&self, bundle: &Bundle) -> bool {
+        let is = |name: &String| {
+            name == bundle.name() || name == bundle.language() || bundle.aliases().contains(name)
+        };
+        self.wanted.program.as_ref().is_none_or(is)
     }
 }

@@ -10,7 +10,7 @@ use soulbox_sandbox::{CgroupMode, Instance, InstanceError, error_chain};
 
 use crate::admission::{Admission, Bounds, QueuePlace};
 use crate::compile::Binaries;
-use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing};
+use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing, judge};
 use crate::fleet::{Change, Fleet, ReloadError};
 use crate::info::{BundleInfo, LanguageInfo};
 use crate::job::{Done, Job};
@@ -18,9 +18,12 @@ use crate::keeper::Keeper;
 use crate::limits::{LimitPolicy, Limits};
 use crate::parking::Parking;
 use crate::registry::{Registry, Ticket};
-use crate::request::{ExecutionRequest, RequestError};
+use crate::request::{ExecutionRequest, RequestError, Target};
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
+
+/// What the example of every bundle prints.
+const EXAMPLE_OUTPUT: &[u8] = b"hello\n";
 
 /// What an operator decides.
 #[derive(Clone, Debug)]
@@ -104,7 +107,7 @@ pub enum SubmitError {
 pub struct Engine {
     config: EngineConfig,
     instance: Arc<Instance>,
-    fleet: Arc<Fleet>,
+    fleet: Fleet,
     admission: Admission,
     registry: Registry,
     binaries: Binaries,
@@ -120,7 +123,7 @@ impl Engine {
     /// [`StartError`].
     pub fn new(config: EngineConfig, catalogue: Catalogue) -> Result<Arc<Self>, StartError> {
         let instance = Arc::new(Instance::claim(&config.state_dir)?);
-        let fleet = Arc::new(Fleet::new(catalogue, Arc::clone(&instance), &config));
+        let fleet = Fleet::new(catalogue, Arc::clone(&instance), &config);
         describe_metrics();
         Ok(Arc::new(Engine {
             admission: Admission::new(Bounds {
@@ -198,10 +201,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`ReloadError`]; what was in service still is, unless the bundle was removed.
-    pub async fn reload(&self, name: &str) -> Result<BundleInfo, ReloadError> {
-        let (fleet, name) = (Arc::clone(&self.fleet), name.to_owned());
+    pub async fn reload(self: &Arc<Self>, name: &str) -> Result<BundleInfo, ReloadError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Draining);
+        }
+        let (engine, name) = (Arc::clone(self), name.to_owned());
         // In a task of its own: what has begun is finished, also when nobody waits for it any more.
-        let reload = tokio::spawn(async move { fleet.reload(&name).await });
+        let reload = tokio::spawn(async move { engine.fleet.reload(&name, &engine).await });
         reload.await.unwrap_or(Err(ReloadError::Interrupted))
     }
 
@@ -209,9 +215,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`ReloadError`] when none could be looked at.
-    pub async fn reload_all(&self) -> Result<Vec<(String, Result<Change, ReloadError>)>, ReloadError> {
-        let fleet = Arc::clone(&self.fleet);
-        let reload = tokio::spawn(async move { fleet.reload_all().await });
+    pub async fn reload_all(
+        self: &Arc<Self>,
+    ) -> Result<Vec<(String, Result<Change, ReloadError>)>, ReloadError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Draining);
+        }
+        let engine = Arc::clone(self);
+        let reload = tokio::spawn(async move { engine.fleet.reload_all(&engine).await });
         reload.await.unwrap_or(Err(ReloadError::Interrupted))
     }
 
@@ -267,6 +278,37 @@ impl Engine {
             engine.park(&keeper);
         });
         Ok(ticket)
+    }
+
+    /// Executes a bundle's example. The error is a sentence that says how that went.
+    pub(crate) async fn try_out(&self, keeper: &Arc<Keeper>) -> Result<(), String> {
+        let bundle = keeper.bundle();
+        let mut request = ExecutionRequest::new(Target::Bundle(bundle.name().to_owned()));
+        request.code = Some(bundle.example().to_owned());
+        let limits = self.config.limits.default;
+        let layout = request.lay_out(bundle.file_name(), limits.disk_bytes);
+        let layout = layout.map_err(|error| error.to_string())?;
+        let ticket = Ticket::new(Subject {
+            id: ExecutionId::new(),
+            language: bundle.language().to_owned(),
+            bundle: bundle.name().to_owned(),
+            limits,
+            created_at: SystemTime::now(),
+        });
+        let job = Job { keeper: Arc::clone(keeper), request, layout, submitted: Instant::now() };
+        let failed = |detail: &str, stderr: &[u8]| {
+            let said = String::from_utf8_lossy(stderr);
+            Err(format!("its example does not run: {detail}; {}", said.trim()))
+        };
+        match job.run(&ticket, self).await? {
+            Done::Ran { report, .. } => match judge(&report, &limits) {
+                (Status::Succeeded, _) if report.stdout.bytes == EXAMPLE_OUTPUT => Ok(()),
+                (Status::Succeeded, _) => failed("it does not print hello", &report.stdout.bytes),
+                (_, detail) => failed(&detail.unwrap_or_default(), &report.stderr.bytes),
+            },
+            Done::NotCompiled { detail, compilation, .. } => failed(&detail, &compilation.stderr),
+            Done::Cancelled => failed(CANCELLED_EARLY, b""),
+        }
     }
 
     pub(crate) fn binaries(&self) -> &Binaries {

@@ -9,7 +9,7 @@ use soulbox_bundle::{Bundle, Catalogue, Digest, LoadError};
 use soulbox_sandbox::{Instance, error_chain};
 use tokio_util::task::TaskTracker;
 
-use crate::engine::EngineConfig;
+use crate::engine::{Engine, EngineConfig};
 use crate::info::{BundleInfo, LanguageInfo};
 use crate::keeper::{Hold, Keeper, Premises};
 use crate::request::{RequestError, Target};
@@ -138,19 +138,20 @@ impl Fleet {
     }
 
     /// Brings the current version of one bundle into service.
-    pub(crate) async fn reload(self: &Arc<Self>, name: &str) -> Result<BundleInfo, ReloadError> {
+    pub(crate) async fn reload(&self, name: &str, engine: &Engine) -> Result<BundleInfo, ReloadError> {
         let _one = self.begin().await?;
         let (catalogue, wanted) = (self.catalogue.clone(), name.to_owned());
         let found = tokio::task::spawn_blocking(move || catalogue.load(&wanted)).await;
         let found = found.map_err(|_| ReloadError::Interrupted)?;
-        self.apply(name, found).await?;
+        self.apply(name, found, engine).await?;
         // It may just have been removed.
         self.bundle(name).ok_or_else(|| self.unknown(name))
     }
 
     /// Brings the current versions of all bundles into service, one after the other.
     pub(crate) async fn reload_all(
-        self: &Arc<Self>,
+        &self,
+        engine: &Engine,
     ) -> Result<Vec<(String, Result<Change, ReloadError>)>, ReloadError> {
         let _one = self.begin().await?;
         let catalogue = self.catalogue.clone();
@@ -161,7 +162,7 @@ impl Fleet {
         let mut changes = Vec::new();
         let found = found.into_iter().map(|(name, bundle)| (name, Some(bundle)));
         for (name, bundle) in found.chain(gone.into_iter().map(|name| (name, None))) {
-            let change = self.apply(&name, bundle).await;
+            let change = self.apply(&name, bundle, engine).await;
             changes.push((name, change));
         }
         Ok(changes)
@@ -174,11 +175,12 @@ impl Fleet {
 
     /// Makes what was found of a bundle what is served of it, where it can be.
     async fn apply(
-        self: &Arc<Self>,
+        &self,
         name: &str,
         found: Option<Result<Bundle, LoadError>>,
+        engine: &Engine,
     ) -> Result<Change, ReloadError> {
-        let changed = self.try_apply(name, found).await;
+        let changed = self.try_apply(name, found, engine).await;
         let result = match &changed {
             Ok(change) => change.as_str(),
             // Whoever asks can name what never was; that must not become a label.
@@ -196,9 +198,10 @@ impl Fleet {
     }
 
     async fn try_apply(
-        self: &Arc<Self>,
+        &self,
         name: &str,
         found: Option<Result<Bundle, LoadError>>,
+        engine: &Engine,
     ) -> Result<Change, ReloadError> {
         let bundle = match found {
             None => {
@@ -212,7 +215,7 @@ impl Fleet {
         if self.digest_in_service(name) == Some(bundle.digest()) {
             return Ok(Change::Unchanged);
         }
-        let keeper = match self.start(bundle).await {
+        let keeper = match self.start(bundle, engine).await {
             Ok(keeper) => keeper,
             Err(reason) => return Err(self.refuse(name, reason)),
         };
@@ -226,8 +229,9 @@ impl Fleet {
         })
     }
 
-    /// A keeper whose zygote is ready, or a sentence that says why there is none.
-    async fn start(&self, bundle: Bundle) -> Result<Arc<Keeper>, String> {
+    /// A keeper whose zygote is ready, or a sentence that says why there is none. An interpreter that cannot be
+    /// forked is no reason, since its programs can be spawned; one that cannot run a program is.
+    async fn start(&self, bundle: Bundle, engine: &Engine) -> Result<Arc<Keeper>, String> {
         let premises = Arc::clone(&self.premises);
         let made = tokio::task::spawn_blocking(move || Keeper::new(bundle, &premises)).await;
         let made = made.map_err(|error| error.to_string())?;
@@ -235,13 +239,15 @@ impl Fleet {
         if let Some(reason) = keeper.unavailable() {
             return Err(reason.to_string());
         }
-        match keeper.zygote().await {
-            Ok(_) => Ok(keeper),
-            Err(error) => {
-                keeper.stop().await;
-                Err(error_chain(&error))
-            }
+        let tried = match keeper.zygote().await {
+            Ok(_) => engine.try_out(&keeper).await,
+            Err(error) => Err(error_chain(&error)),
+        };
+        if let Err(reason) = tried {
+            keeper.stop().await;
+            return Err(reason);
         }
+        Ok(keeper)
     }
 
     /// What is in service stays; what is not there, or is broken, is broken for this reason from now on.

@@ -37,7 +37,7 @@ pub(crate) fn extract(blob: impl Read + Send + 'static, limits: Limits) -> Resul
     let archive_error = |error: &io::Error| Refusal::Archive { reason: error.to_string() };
     let stream = Uncompressed::start(blob, limits.bytes).map_err(|error| archive_error(&error))?;
     let allowance = Allowance::default();
-    let mut archive = Archive::new(Metered { inner: stream, allowance: allowance.clone() });
+    let mut archive = Archive::new(Metered::new(stream, allowance.clone()));
     let mut layer = Layer {
         tree: Tree::default(),
         skipped: Skipped::default(),

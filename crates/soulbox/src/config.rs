@@ -149,7 +149,7 @@ fn catalogue(
     for name in bundles.iter().flatten() {
         BundleName::parse(name).context("bundles")?;
     }
-    Ok(Catalogue::new(state_dir, Wanted { languages, bundles }))
+    Ok(Catalogue::new(state_dir, Wanted { languages, bundles, program: None }))
 }
 
 fn embedded_languages() -> anyhow::Result<Vec<String>> {

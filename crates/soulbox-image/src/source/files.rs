@@ -140,7 +140,7 @@ fn index_of(path: &Path) -> io::Result<Kind> {
     let compressed = Compression::of(&start) != Compression::None;
     if compressed {
         let inner = decompress(file)?;
-        let mut archive = Archive::new(Metered { inner, allowance: allowance.clone() });
+        let mut archive = Archive::new(Metered::new(inner, allowance.clone()));
         for entry in archive.entries()? {
             let mut entry = entry?;
             note(&mut index, &entry)?;
@@ -149,7 +149,7 @@ fn index_of(path: &Path) -> io::Result<Kind> {
             allowance.headers();
         }
     } else {
-        let mut archive = Archive::new(Metered { inner: BufReader::new(file), allowance: allowance.clone() });
+        let mut archive = Archive::new(Metered::new(BufReader::new(file), allowance.clone()));
         for entry in archive.entries_with_seek()? {
             note(&mut index, &entry?)?;
             allowance.headers();

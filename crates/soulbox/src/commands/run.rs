@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use soulbox_bundle::Folder;
 use soulbox_engine::{
     Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
     Target, Variable, Wanted, WorkspacePath,
@@ -29,16 +30,25 @@ const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
 pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-    let json = args.json;
+    let (json, name) = (args.json, args.target.clone());
     let request = request(args)?;
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
-    let catalogue = Catalogue::new(&state_dir, Wanted::default());
+    // What the program cannot run in need not be looked at.
+    let wanted = Wanted { program: Some(name.clone()), ..Wanted::default() };
+    let (catalogue, known) =
+        (Catalogue::new(&state_dir, wanted), Catalogue::new(&state_dir, Wanted::default()));
     // There is one request, and it comes at once.
     let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let engine = Engine::new(config, catalogue)?;
+        if engine.languages().is_empty() {
+            let to_be_built = Folder::embedded_names().any(|folder| folder == name);
+            anyhow::ensure!(!to_be_built, "bundle {name} has to be built first: soulbox bundle build {name}");
+            let known = known.load_all().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+            anyhow::bail!("{name:?} is neither a language nor a bundle; there are {known}");
+        }
         let ticket = engine.submit(request)?;
         // The outcome of a cancelled execution comes as any other.
         let asked = tokio::select! {
