@@ -149,6 +149,9 @@ pub(crate) enum BundleCommand {
         /// Their names
         #[arg(required = true)]
         names: Vec<String>,
+        /// Also those that a running server uses, until its next reload
+        #[arg(long)]
+        force: bool,
     },
 }
 

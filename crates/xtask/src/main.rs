@@ -21,7 +21,7 @@ enum Xtask {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 13] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -29,6 +29,7 @@ const NEEDED: [(&str, &str); 12] = [
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/lib/go/bin/go", "golang-go"),
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
+    ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
