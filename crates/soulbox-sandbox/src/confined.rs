@@ -5,10 +5,9 @@
 //! that directory. What the two say to each other after that is the caller's: the helper reads its standard
 //! input and writes one report to its standard output, which is data and no more.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -263,18 +262,6 @@ fn keep_capabilities(kept: &[u32]) -> io::Result<()> {
 /// Those of mknod(2).
 pub fn make_whiteout(path: &Path) -> io::Result<()> {
     Ok(mknod(path, SFlag::S_IFCHR, Mode::empty(), makedev(0, 0))?)
-}
-
-/// Sets an extended attribute of a file, and of a symbolic link itself.
-///
-/// # Errors
-/// Those of lsetxattr(2), and that the path or the name has a NUL.
-pub fn set_xattr(path: &Path, name: &OsStr, value: &[u8]) -> io::Result<()> {
-    let (path, name) = (CString::new(path.as_os_str().as_bytes())?, CString::new(name.as_bytes())?);
-    // SAFETY: two strings with their NULs, and a value with its length.
-    let result =
-        unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// How a helper without a report ended, for a person.
