@@ -152,6 +152,7 @@ pub struct ConfinedLimits {
 /// # Errors
 /// What the kernel refused; the caller reports it and does nothing else.
 pub fn enter(root: &Path, limits: ConfinedLimits) -> io::Result<()> {
+    close_inherited()?;
     unshare(
         CloneFlags::CLONE_NEWUSER
             | CloneFlags::CLONE_NEWNS
@@ -180,6 +181,13 @@ pub fn enter(root: &Path, limits: ConfinedLimits) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     nix::sys::prctl::set_no_new_privs()?;
     keep_capabilities(&[CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER])
+}
+
+/// What whoever started the parent left open is not the helper's either.
+fn close_inherited() -> io::Result<()> {
+    // SAFETY: takes numbers only. This process has opened nothing itself by now.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn wait_for_ids() -> io::Result<()> {
