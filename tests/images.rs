@@ -109,6 +109,8 @@ static MADE: LazyLock<Made> = LazyLock::new(|| {
     fs::hard_link(files.join("large"), files.join("same")).unwrap();
     symlink("directory/file", files.join("link")).unwrap();
     fs::write(files.join("n".repeat(200)), "a long name").unwrap();
+    // umoci rounds times to seconds, upwards too.
+    run("find", &[path("files").as_str(), "-exec", "touch", "-h", "-d", "@1600000000", "{}", "+"]);
     let image = format!("{}:one", path("layout"));
     run("umoci", &["init", "--layout", &path("layout")]);
     run("umoci", &["new", "--image", &image]);
