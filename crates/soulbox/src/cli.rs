@@ -116,8 +116,19 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// The bundle's name; without --recipe it names a recipe that the program carries, such as python-data
+    pub(crate) name: String,
+    /// Directory with soulbox.toml, and the files of the bundle
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) recipe: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BundleCommand {
+    /// Build a bundle from a recipe: Debian's packages, and what pip and npm install
+    Build(BuildArgs),
     /// Store an image of a registry as a bundle
     Pull(PullArgs),
     /// Store an image of an OCI layout or of `docker save` as a bundle

@@ -21,7 +21,7 @@ enum Xtask {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 15] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -31,6 +31,8 @@ const NEEDED: [(&str, &str); 13] = [
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
+    ("/usr/bin/mmdebstrap", "mmdebstrap"),
+    ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),

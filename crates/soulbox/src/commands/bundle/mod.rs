@@ -11,12 +11,14 @@ use crate::config::default_state_dir;
 use crate::units;
 
 mod add;
+mod build;
 mod list;
 mod verify;
 
 pub(crate) fn bundle(command: BundleCommand, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
     match command {
+        BundleCommand::Build(args) => build::build(&state_dir, args),
         BundleCommand::Pull(args) => add::pull(&state_dir, args),
         BundleCommand::Import(args) => add::import(&state_dir, args),
         BundleCommand::Ls { json } => list::list(&state_dir, json),
