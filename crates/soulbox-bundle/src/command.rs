@@ -1,12 +1,15 @@
 //! The commands of a recipe: which there are, and what stands in their places.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::bundle::{Bundle, Unavailable};
 use crate::recipe::StartMode;
 
 /// Where sandboxes see what `prepare` has made.
 pub const PREPARED_DIR: &str = "/.soulbox/prepared";
+
+/// Where a program's share of its memory limit stands, in MiB.
+pub(crate) const HEAP_PLACE: &str = "{heap_mib}";
 
 /// What stands in the places of a command: `{entrypoint}`, `{output}` and `{heap_mib}`; with what the bundle
 /// knows itself, `{toolchain}` and `{prepared}`.
@@ -49,7 +52,7 @@ impl Bundle {
     pub fn environment(&self, memory_bytes: u64) -> impl Iterator<Item = (&str, String)> {
         let heap = self.heap_mib(memory_bytes);
         let variables = self.variables().iter();
-        variables.map(move |(name, value)| (name.as_str(), value.replace("{heap_mib}", &heap)))
+        variables.map(move |(name, value)| (name.as_str(), value.replace(HEAP_PLACE, &heap)))
     }
 
     /// The command that prepares the bundle, where it has one.
@@ -58,13 +61,16 @@ impl Bundle {
     /// [`Unavailable`] when the toolchain is missing.
     pub fn prepare_command(&self, runtime: &Path) -> Result<Option<Vec<String>>, Unavailable> {
         let prepare = &self.start().prepare;
-        if prepare.is_empty() {
+        if prepare.is_empty() || self.prepared().is_some() {
             return Ok(None);
         }
-        let toolchain = self.interpreter()?.to_string_lossy();
-        let runtime = runtime.to_string_lossy();
-        let fill = |word: &String| word.replace("{toolchain}", &toolchain).replace("{runtime}", &runtime);
-        Ok(Some(prepare.iter().map(fill).collect()))
+        Ok(Some(fill_prepare(prepare, self.interpreter()?, runtime)))
+    }
+
+    /// What that command has made, where it was run when the bundle was stored.
+    pub fn prepared(&self) -> Option<PathBuf> {
+        let uppermost = self.layers().last().filter(|_| !self.start().prepare.is_empty());
+        uppermost.map(|layer| layer.join(PREPARED_DIR.trim_start_matches('/')))
     }
 
     fn fill(&self, words: &[String], places: &Places<'_>) -> Result<Vec<String>, Unavailable> {
@@ -73,7 +79,7 @@ impl Bundle {
         let known = [
             ("{toolchain}", toolchain.as_str()),
             ("{prepared}", PREPARED_DIR),
-            ("{heap_mib}", heap.as_str()),
+            (HEAP_PLACE, heap.as_str()),
             ("{output}", places.output),
             // Last, since what a client names must not be taken for a place.
             ("{entrypoint}", places.entrypoint),
@@ -92,4 +98,10 @@ impl Bundle {
     pub fn heap_bytes(&self, memory_bytes: u64) -> u64 {
         memory_bytes / 100 * u64::from(self.heap_percent())
     }
+}
+
+/// A `prepare` command with this toolchain and this directory of the bundle's files.
+pub(crate) fn fill_prepare(command: &[String], toolchain: &Path, files: &Path) -> Vec<String> {
+    let (toolchain, files) = (toolchain.to_string_lossy(), files.to_string_lossy());
+    command.iter().map(|word| word.replace("{toolchain}", &toolchain).replace("{runtime}", &files)).collect()
 }

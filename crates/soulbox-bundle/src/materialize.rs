@@ -166,7 +166,7 @@ impl Bundle {
     }
 }
 
-fn write_program(path: &Path, content: &[u8]) -> Result<(), MaterializeError> {
+pub(crate) fn write_program(path: &Path, content: &[u8]) -> Result<(), MaterializeError> {
     fs::write(path, content).map_err(MaterializeError::io("write", path))?;
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(path, mode).map_err(MaterializeError::io("write", path))

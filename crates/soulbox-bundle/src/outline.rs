@@ -2,10 +2,12 @@
 //!
 //! Owns nothing of how it is found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::bundle::BundleError;
+use crate::command::{HEAP_PLACE, fill_prepare};
 use crate::folder::Folder;
+use crate::materialize::{MaterializeError, write_program};
 use crate::recipe::{Recipe, Rootfs};
 
 /// What to look for in the layers of a bundle.
@@ -17,15 +19,22 @@ pub struct Outline {
     pub toolchains: Vec<PathBuf>,
     /// Arguments with which it tells its version.
     pub version_arguments: Vec<String>,
-    /// The recipe's own environment.
+    /// The recipe's own environment, but for what depends on a program's limits.
     pub environment: Vec<(String, String)>,
     /// Whether the bundle is found in images of any kind, so that an image is taken for this language only when it
     /// has no other.
     pub common: bool,
     /// Whether the host's own toolchain can be used, so that the folder is a bundle as it is.
     pub of_host: bool,
-    /// Whether the bundle has a command that prepares it, which only works on the host.
-    pub is_prepared: bool,
+    /// The command that prepares it, with its places; empty when there is none.
+    prepare: Vec<String>,
+}
+
+impl Outline {
+    /// The command that prepares it, with this toolchain and this directory of the bundle's files.
+    pub fn prepare_command(&self, toolchain: &Path, files: &Path) -> Option<Vec<String>> {
+        (!self.prepare.is_empty()).then(|| fill_prepare(&self.prepare, toolchain, files))
+    }
 }
 
 impl Folder {
@@ -40,11 +49,23 @@ impl Folder {
             language: recipe.language,
             toolchains: recipe.start.toolchains,
             version_arguments: recipe.version,
-            environment: recipe.environment.into_iter().collect(),
+            environment: recipe
+                .environment
+                .into_iter()
+                .filter(|(_, value)| !value.contains(HEAP_PLACE))
+                .collect(),
             common: recipe.common,
             of_host: matches!(recipe.rootfs, Rootfs::Host { .. }),
-            is_prepared: !recipe.start.prepare.is_empty(),
+            prepare: recipe.start.prepare,
         })
+    }
+
+    /// Writes its files, such as a launcher, into a directory.
+    ///
+    /// # Errors
+    /// [`MaterializeError::Io`].
+    pub fn write_files(&self, directory: &Path) -> Result<(), MaterializeError> {
+        self.files.iter().try_for_each(|(name, content)| write_program(&directory.join(name), content))
     }
 
     /// The folder's name.

@@ -42,6 +42,9 @@ pub(crate) fn prepare(
     all: &Path,
     ids: IdRange,
 ) -> Result<Option<PathBuf>, PrepareError> {
+    if let Some(made) = bundle.prepared() {
+        return Ok(Some(made));
+    }
     let Some(named) = bundle.prepare_command(Path::new("."))? else { return Ok(None) };
     let digest = digest(bundle, version, &named);
     fs::create_dir_all(all).map_err(PrepareError::io("create", all))?;

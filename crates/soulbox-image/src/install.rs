@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use soulbox_bundle::store::{Layer, NewBundle, STORE_IDS, StoreError, StoredSource, Writer};
-use soulbox_bundle::{BundleError, Digest, Folder, Outline};
+use soulbox_bundle::{BundleError, Digest, Folder, MaterializeError, Outline};
 use soulbox_sandbox::{
     CommandError, CommandLimits, CommandNetwork, CommandSpec, HostIds, Instance, run_command,
 };
 
 use crate::convert::ImageSettings;
+use crate::prepare::{FILES_DIR, prepare};
 use crate::stack;
 
 /// Where programs are looked for when an image does not say.
@@ -47,9 +48,17 @@ pub enum InstallError {
     /// There is no such language.
     #[error("{0:?} is no language; there are {1}")]
     UnknownLanguage(String, String),
-    /// A language whose toolchain has to be prepared on the host.
-    #[error("bundles of {0} cannot be made from images yet: its toolchain is prepared on the host")]
-    Prepared(String),
+    /// The toolchain could not be prepared.
+    #[error("the command that prepares {language} failed in the image")]
+    Prepare {
+        /// The language's bundle.
+        language: String,
+        /// How it ended.
+        source: CommandError,
+    },
+    /// The bundle's files could not be written for that.
+    #[error(transparent)]
+    Files(#[from] MaterializeError),
     /// The toolchain does not tell its version.
     #[error("{} does not run in the image", toolchain.display())]
     Version {
@@ -109,13 +118,15 @@ pub async fn install(
         settings.map(|settings| settings.environment.iter().cloned().collect()).unwrap_or_default();
     let search = image_environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
     let (folder, outline, toolchain) = choose(choice, &trees, search, settings)?;
-    if outline.is_prepared {
-        return Err(InstallError::Prepared(outline.language));
-    }
     let mut environment: BTreeMap<String, String> = outline.environment.iter().cloned().collect();
     environment.extend(image_environment.clone());
     environment.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
-    let version = version(instance, &toolchain, &outline, environment, trees.clone()).await?;
+    let environment: Vec<_> = environment.into_iter().collect();
+    let version = version(instance, &toolchain, &outline, environment.clone(), trees.clone()).await?;
+    let mut layers = layers;
+    if let Some(command) = outline.prepare_command(&toolchain, Path::new(FILES_DIR)) {
+        layers.push(prepare(instance, writer, &folder, command, environment, trees.clone()).await?);
+    }
     let process = settings.map(|settings| process(settings, &trees)).unwrap_or_default();
     let folder = folder.for_layers(&toolchain.to_string_lossy(), &image_environment, &process)?;
     let new = NewBundle { folder, layers, source, version: version.clone() };
@@ -201,13 +212,13 @@ async fn version(
     instance: &Instance,
     toolchain: &Path,
     outline: &Outline,
-    environment: BTreeMap<String, String>,
+    env: Vec<(String, String)>,
     layers: Vec<PathBuf>,
 ) -> Result<String, InstallError> {
     let args = std::iter::once(toolchain.to_string_lossy().into_owned());
     let spec = CommandSpec {
         args: args.chain(outline.version_arguments.iter().cloned()).collect(),
-        env: environment.into_iter().collect(),
+        env,
         layers,
         changes: None,
         ids: HostIds { first: STORE_IDS.first, count: STORE_IDS.count },

@@ -22,6 +22,7 @@ mod manifest;
 mod meter;
 mod name;
 mod platform;
+mod prepare;
 mod refusal;
 mod source;
 mod stack;
