@@ -221,7 +221,7 @@ fn whiteouts_become_those_of_overlayfs() {
     assert_eq!(report.skipped.reserved, 1);
 }
 
-/// With `getfattr`'s own words, of the attributes that all may read.
+/// The attributes that are no one's but the user's, with their values.
 fn xattrs(path: &Path) -> Vec<String> {
     let names = xattr::list(path).unwrap().filter(|name| name.to_str().unwrap().starts_with("user."));
     let mut all: Vec<_> = names

@@ -63,14 +63,16 @@ impl Catalogue {
 
     /// The current version of one; `None` when there is no such bundle, or it is not wanted.
     pub fn load(&self, name: &str) -> Option<Result<Bundle, LoadError>> {
-        // Of a broken bundle nothing is known but its name.
-        let concerns = |loaded: &Result<Bundle, LoadError>| {
-            loaded.is_ok() || self.wanted.program.as_ref().is_none_or(|program| program == name)
-        };
-        self.load_stored(name)
-            .transpose()
-            .filter(concerns)
-            .or_else(|| self.load_embedded(name).map_err(LoadError::from).transpose())
+        let embedded = || self.load_embedded(name).map_err(LoadError::from).transpose();
+        match self.load_stored(name).transpose() {
+            None => embedded(),
+            // Of a broken bundle nothing is known but its name, and which embedded one it is there for.
+            Some(Err(error)) => {
+                let is_named = self.wanted.program.as_ref().is_none_or(|program| program == name);
+                (is_named || embedded().is_some()).then_some(Err(error))
+            }
+            loaded => loaded,
+        }
     }
 
     fn load_stored(&self, name: &str) -> Result<Option<Bundle>, LoadError> {

@@ -13,7 +13,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use soulbox_sandbox::{make_whiteout, set_xattr};
+use soulbox_sandbox::make_whiteout;
 
 use crate::refusal::Refusal;
 
@@ -223,7 +223,7 @@ impl Tree {
     /// Not every file system takes every attribute, and no program fails without.
     fn add_xattrs(&mut self, path: &Path, attributes: &Attributes) {
         for (name, value) in &attributes.xattrs {
-            if set_xattr(path, name.as_ref(), value).is_err() {
+            if xattr::set(path, name, value).is_err() {
                 self.lost_xattrs += 1;
             }
         }
@@ -237,7 +237,7 @@ fn own(path: &Path, attributes: &Attributes) -> io::Result<()> {
 
 fn mark_opaque(path: &Path) -> Result<(), Refusal> {
     let (name, value) = OPAQUE;
-    set_xattr(path, name.as_ref(), value).map_err(|error| Refusal::write("make opaque", path, &error))
+    xattr::set(path, name, value).map_err(|error| Refusal::write("make opaque", path, &error))
 }
 
 fn is_whiteout(metadata: &Metadata) -> bool {

@@ -5,10 +5,9 @@
 //! that directory. What the two say to each other after that is the caller's: the helper reads its standard
 //! input and writes one report to its standard output, which is data and no more.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -153,6 +152,7 @@ pub struct ConfinedLimits {
 /// # Errors
 /// What the kernel refused; the caller reports it and does nothing else.
 pub fn enter(root: &Path, limits: ConfinedLimits) -> io::Result<()> {
+    close_inherited()?;
     unshare(
         CloneFlags::CLONE_NEWUSER
             | CloneFlags::CLONE_NEWNS
@@ -181,6 +181,13 @@ pub fn enter(root: &Path, limits: ConfinedLimits) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     nix::sys::prctl::set_no_new_privs()?;
     keep_capabilities(&[CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER])
+}
+
+/// What whoever started the parent left open is not the helper's either.
+fn close_inherited() -> io::Result<()> {
+    // SAFETY: takes numbers only. This process has opened nothing itself by now.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn wait_for_ids() -> io::Result<()> {
@@ -263,18 +270,6 @@ fn keep_capabilities(kept: &[u32]) -> io::Result<()> {
 /// Those of mknod(2).
 pub fn make_whiteout(path: &Path) -> io::Result<()> {
     Ok(mknod(path, SFlag::S_IFCHR, Mode::empty(), makedev(0, 0))?)
-}
-
-/// Sets an extended attribute of a file, and of a symbolic link itself.
-///
-/// # Errors
-/// Those of lsetxattr(2), and that the path or the name has a NUL.
-pub fn set_xattr(path: &Path, name: &OsStr, value: &[u8]) -> io::Result<()> {
-    let (path, name) = (CString::new(path.as_os_str().as_bytes())?, CString::new(name.as_bytes())?);
-    // SAFETY: two strings with their NULs, and a value with its length.
-    let result =
-        unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// How a helper without a report ended, for a person.

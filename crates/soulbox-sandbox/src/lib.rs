@@ -37,7 +37,6 @@ pub use command_container::{
 };
 pub use confined::{
     CONFINED_IDS, Confined, ConfinedLimits, Confinement, Finished, describe_end, enter, make_whiteout,
-    set_xattr,
 };
 pub use container::{CommandEnd, ContainerError, HELPER_COMMAND, helper_main};
 pub use embedded::{INIT, SHIM};

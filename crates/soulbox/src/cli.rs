@@ -160,6 +160,9 @@ pub(crate) enum BundleCommand {
         /// Their names
         #[arg(required = true)]
         names: Vec<String>,
+        /// Also those that a running server uses, until its next reload
+        #[arg(long)]
+        force: bool,
     },
 }
 

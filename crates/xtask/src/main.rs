@@ -21,19 +21,24 @@ enum Xtask {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 15] = [
     ("/usr/bin/bash", "bash"),
+    ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
     // The headers and start files of C programs, which gcc only recommends.
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/lib/go/bin/go", "golang-go"),
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
+    ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
+    ("/usr/bin/skopeo", "skopeo"),
+    ("/usr/bin/umoci", "umoci"),
+    ("/usr/bin/zstd", "zstd"),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -66,7 +66,7 @@ pub enum StoreError {
     Name(String),
     /// There is no such bundle.
     #[error("there is no stored bundle {0}")]
-    Unknown(String),
+    NoBundle(String),
     /// A file is not what the manifest says.
     #[error("bundle {bundle}: {} is not what it was when the bundle was made; remove the bundle and make it again", path.display())]
     Changed {
@@ -87,7 +87,7 @@ pub enum StoreError {
     #[error("{} is neither a file, a directory nor a link", .0.display())]
     Entry(PathBuf),
     /// A bundle that somebody uses cannot be removed.
-    #[error("bundle {0} is in use by a running server or command; stop it first")]
+    #[error("bundle {0} is in use by a running server or command; stop it first, or remove it with --force")]
     InUse(String),
     /// What is to be stored is no valid bundle.
     #[error(transparent)]

@@ -189,10 +189,13 @@ fn a_version_in_use_stays_until_it_is_not() {
     drop(old);
     assert_eq!(home.store.collect_garbage().unwrap(), Removed { versions: 1, layers: 1 });
     let new = home.load().unwrap();
-    assert!(matches!(home.store.remove(&Home::name()), Err(StoreError::InUse(_))));
+    assert!(matches!(home.store.remove(&Home::name(), false), Err(StoreError::InUse(_))));
+    assert_eq!(home.store.remove(&Home::name(), true).unwrap(), Removed::default(), "it is still in use");
+    assert!(new.layers()[1].join("text").exists() && home.store.names().unwrap().is_empty());
     drop(new);
-    assert_eq!(home.store.remove(&Home::name()).unwrap(), Removed { versions: 1, layers: 2 });
-    assert!(matches!(home.store.remove(&Home::name()), Err(StoreError::Unknown(_))));
+    home.install("two");
+    assert_eq!(home.store.remove(&Home::name(), false).unwrap(), Removed { versions: 1, layers: 2 });
+    assert!(matches!(home.store.remove(&Home::name(), false), Err(StoreError::NoBundle(_))));
     assert!(home.store.names().unwrap().is_empty());
 }
 

@@ -103,19 +103,20 @@ impl Store {
         Ok(Writer { store: self.clone(), name: name.clone(), _adding: adding, _bundle: bundle })
     }
 
-    /// Removes a bundle.
+    /// Removes a bundle. With `force` also one that is in use: whoever uses it does so until it looks for bundles
+    /// again, and then it goes as garbage.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when somebody uses it, [`StoreError::Unknown`], [`StoreError::Io`].
-    pub fn remove(&self, name: &BundleName) -> Result<Removed, StoreError> {
+    /// [`StoreError::InUse`] when somebody uses it, [`StoreError::NoBundle`], [`StoreError::Io`].
+    pub fn remove(&self, name: &BundleName, force: bool) -> Result<Removed, StoreError> {
         let link = self.bundle(name).join(CURRENT);
-        let unknown = || StoreError::Unknown(name.as_str().to_owned());
+        let unknown = || StoreError::NoBundle(name.as_str().to_owned());
         let target = fs::read_link(&link).map_err(|_| unknown())?;
         {
             let _writer = self.writer(name)?;
             let lease = self.bundle(name).join(target).join(LEASE_FILE);
-            // Where a broken version has none, nobody uses it.
-            let _unused = match lease.exists() {
+            // A broken version may have none, and then nobody uses it.
+            let _unused = match lease.exists() && !force {
                 true => Some(try_lock(&lease)?.ok_or_else(|| StoreError::InUse(name.as_str().to_owned()))?),
                 false => None,
             };

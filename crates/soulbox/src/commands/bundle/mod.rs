@@ -24,7 +24,7 @@ pub(crate) fn bundle(command: BundleCommand, state_dir: Option<PathBuf>) -> anyh
         BundleCommand::Ls { json } => list::list(&state_dir, json),
         BundleCommand::Inspect { name, json } => list::inspect(&state_dir, &name, json),
         BundleCommand::Verify { names, json } => verify::verify(&state_dir, &names, json),
-        BundleCommand::Rm { names } => remove(&state_dir, &names),
+        BundleCommand::Rm { names, force } => remove(&state_dir, &names, force),
     }
 }
 
@@ -44,10 +44,10 @@ fn interrupted() -> ExitCode {
     ExitCode::from(130)
 }
 
-fn remove(state_dir: &Path, names: &[String]) -> anyhow::Result<ExitCode> {
+fn remove(state_dir: &Path, names: &[String], force: bool) -> anyhow::Result<ExitCode> {
     let store = Store::new(state_dir);
     for name in names {
-        let removed = store.remove(&BundleName::parse(name)?)?;
+        let removed = store.remove(&BundleName::parse(name)?, force)?;
         units::print(&format!("{name} is removed{}\n", with_layers(removed)));
     }
     Ok(ExitCode::SUCCESS)

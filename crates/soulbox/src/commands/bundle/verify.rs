@@ -41,7 +41,7 @@ pub(super) fn verify(state_dir: &Path, names: &[String], json: bool) -> anyhow::
 
 fn verify_one(store: &Store, name: &BundleName) -> Verified {
     let verified = || {
-        let version = store.current(name)?.ok_or_else(|| StoreError::Unknown(name.as_str().to_owned()))?;
+        let version = store.current(name)?.ok_or_else(|| StoreError::NoBundle(name.as_str().to_owned()))?;
         store.verify(&version)?;
         Ok::<_, StoreError>(version)
     };
