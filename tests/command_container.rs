@@ -15,13 +15,16 @@ use soulbox_sandbox::{
 
 const FIRST_ID: u32 = 600_000;
 
+/// Fails by a panic, or by an error of a command that should have none.
+type Test = fn(&Host<'_>) -> Result<(), CommandError>;
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|first| first == HELPER_COMMAND) {
         return helper_main(args);
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let tests: [(&str, fn(&Host<'_>) -> Result<(), CommandError>); 7] = [
+    let tests: [(&str, Test); 7] = [
         ("output and status are told", output_and_status_are_told),
         ("a command that takes too long is killed", a_command_that_takes_too_long_is_killed),
         ("changes are the ids' own and go up", changes_are_the_ids_own_and_go_up),

@@ -13,6 +13,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+/// A new directory that containers can look into.
+pub(crate) fn home() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).expect("its mode");
+    home
+}
+
 /// A server on a free port, which ends with it.
 pub(crate) struct Server {
     process: Child,
@@ -23,11 +31,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server for these languages and waits until they are ready.
     pub(crate) fn start(languages: &[&str]) -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let home = tempfile::tempdir().expect("a directory");
-        std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).expect("its mode");
+        Self::start_in(home(), &format!("languages = {languages:?}\n"))
+    }
+
+    /// The same in a directory with a state directory of its own, and with this configuration.
+    pub(crate) fn start_in(home: tempfile::TempDir, text: &str) -> Self {
         let config = home.path().join("soulbox.toml");
-        std::fs::write(&config, format!("languages = {languages:?}\n")).expect("a configuration");
+        std::fs::write(&config, text).expect("a configuration");
         let mut process = Command::new(env!("CARGO_BIN_EXE_soulbox"))
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config)
@@ -80,7 +90,16 @@ pub(crate) struct Client {
 impl Client {
     /// Executes a program that prints `hello`; returns the answer as it came.
     pub(crate) fn run(&mut self, language: &str, code: &str) -> String {
-        let body = json!({"language": language, "code": code}).to_string();
+        self.execute(&json!({"language": language, "code": code}))
+    }
+
+    /// The same in a bundle.
+    pub(crate) fn run_in(&mut self, bundle: &str, code: &str) -> String {
+        self.execute(&json!({"bundle": bundle, "code": code}))
+    }
+
+    fn execute(&mut self, body: &Value) -> String {
+        let body = body.to_string();
         let (status, text) = self.send("POST", "/v1/executions", &body);
         assert!(status == 200 && text.contains(r#""stdout":"hello\n""#), "{status}: {text}");
         text
