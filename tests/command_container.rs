@@ -71,6 +71,7 @@ impl<'a> Host<'a> {
     fn spec(&self, script: &str) -> CommandSpec {
         CommandSpec {
             args: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            directory: PathBuf::from("/"),
             env: vec![("PATH".to_owned(), "/usr/bin:/usr/sbin".to_owned())],
             layers: vec![self.directory.path().join("base")],
             changes: None,

@@ -19,76 +19,12 @@ use std::sync::{Arc, LazyLock, Mutex};
 use image::{Entry, FIRST_ID, Kept, Layout, TAR, archive, digest, fetch, fetch_with, options};
 use serde_json::json;
 use soulbox_image::{Event, Fetched, ImageError, Source, settings};
-use support::{eventually, public_directory, require_root};
+use support::images::{HTPASSWD_USER, Registry, run, skopeo_copy};
+use support::{public_directory, require_root};
 use tempfile::TempDir;
-
-/// Credentials of the closed registry, and their line in an htpasswd file.
-const USER: &str = "user:secret";
-const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
 /// Tells the second half of a test, in a process of its own, which registry to ask.
 const CLOSED_REGISTRY: &str = "SOULBOX_TEST_CLOSED_REGISTRY";
-
-#[track_caller]
-fn run(program: &str, args: &[&(impl AsRef<OsStr> + ?Sized)]) {
-    let output = Command::new(program).args(args).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} failed: {said}");
-}
-
-/// skopeo without the host's policy on signatures, and with registries that have no TLS.
-#[track_caller]
-fn skopeo_copy(options: &[&str], from: &str, to: &str) {
-    let tls: &[&str] = if to.starts_with("docker://") { &["--dest-tls-verify=false"] } else { &[] };
-    run("skopeo", &[&["--insecure-policy", "copy", "--quiet"], tls, options, &[from, to]].concat());
-}
-
-/// A registry, which ends with its value.
-struct Registry {
-    process: Child,
-    address: String,
-    directory: TempDir,
-}
-
-impl Registry {
-    fn start(closed: bool) -> Self {
-        let directory = TempDir::with_prefix("soulbox-test-registry-").unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut config = json!({
-            "version": 0.1, "log": {"level": "error"}, "http": {"addr": address},
-            "storage": {"filesystem": {"rootdirectory": directory.path().join("data")}},
-        });
-        if closed {
-            let users = directory.path().join("htpasswd");
-            fs::write(&users, HTPASSWD).unwrap();
-            config["auth"] = json!({"htpasswd": {"realm": "test", "path": users}});
-        }
-        // JSON is YAML.
-        let file = directory.path().join("config.yml");
-        fs::write(&file, config.to_string()).unwrap();
-        let log = fs::File::create(directory.path().join("log")).unwrap();
-        let process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(file)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        eventually("the registry listens", || TcpStream::connect(&address).ok());
-        Registry { process, address, directory }
-    }
-
-    fn source(&self, name: &str) -> Source {
-        Source::registry(&format!("{}/{name}", self.address), true).unwrap()
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// An image that umoci has made: a layer with files, one that removes one of them, one that hides the rest.
 struct Made {
@@ -181,6 +117,10 @@ fn check(source: &Source) -> Fetched {
     fetched
 }
 
+fn source(registry: &Registry, name: &str) -> Source {
+    Source::registry(&format!("{}/{name}", registry.address), true).unwrap()
+}
+
 fn files(path: impl Into<PathBuf>) -> Source {
     Source::Files { path: path.into(), name: None }
 }
@@ -190,21 +130,21 @@ fn an_image_of_a_registry_is_what_was_pushed() {
     let registry = Registry::start(false);
     let target = |name: &str| format!("docker://{}/{name}", registry.address);
     skopeo_copy(&[], &MADE.reference(), &target("some/oci:1"));
-    let fetched = check(&registry.source("some/oci:1"));
+    let fetched = check(&source(&registry, "some/oci:1"));
     assert_eq!(fetched.image.reference, Some(format!("{}/some/oci:1", registry.address)));
     // By its digest, and as docker pushes.
-    check(&registry.source(&format!("some/oci@{}", fetched.image.digest)));
+    check(&source(&registry, &format!("some/oci@{}", fetched.image.digest)));
     skopeo_copy(&["--format", "v2s2"], &MADE.reference(), &target("docker:1"));
-    check(&registry.source("docker:1"));
+    check(&source(&registry, "docker:1"));
     let zstd = ["--dest-compress-format", "zstd", "--dest-compress"];
     let place = MADE.place();
     let layout = format!("oci:{}:one", place.path().join("zstd").display());
     skopeo_copy(&zstd, &MADE.reference(), &layout);
     skopeo_copy(&[], &layout, &target("zstd:1"));
-    let fetched = check(&registry.source("zstd:1"));
+    let fetched = check(&source(&registry, "zstd:1"));
     assert!(fetched.image.layers.iter().all(|layer| layer.compression == soulbox_image::Compression::Zstd));
 
-    let error = fetch(&registry.source("some/oci:2"), &mut Kept::new()).unwrap_err();
+    let error = fetch(&source(&registry, "some/oci:2"), &mut Kept::new()).unwrap_err();
     assert!(matches!(error, ImageError::NotFound { .. }), "{error:?}");
     // A registry that gives other bytes than it says.
     for data in blobs_below(&registry.directory.path().join("data")) {
@@ -216,7 +156,7 @@ fn an_image_of_a_registry_is_what_was_pushed() {
         changed[700] ^= 0xff;
         fs::write(&data, changed).unwrap();
     }
-    let error = fetch(&registry.source("some/oci:1"), &mut Kept::new()).unwrap_err();
+    let error = fetch(&source(&registry, "some/oci:1"), &mut Kept::new()).unwrap_err();
     assert!(
         error.to_string().contains("layer sha256:") || error.to_string().contains("manifest"),
         "{error:?}"
@@ -254,7 +194,7 @@ fn a_closed_registry_is_opened_by_the_credentials_of_docker() {
     }
     let registry = Registry::start(true);
     let target = format!("docker://{}/closed:1", registry.address);
-    skopeo_copy(&["--dest-creds", USER], &MADE.reference(), &target);
+    skopeo_copy(&["--dest-creds", HTPASSWD_USER], &MADE.reference(), &target);
     let again = |config: &Path| {
         Command::new(env::current_exe().unwrap())
             .args(["--exact", "a_closed_registry_is_opened_by_the_credentials_of_docker", "--nocapture"])

@@ -10,6 +10,7 @@
 mod execution;
 mod host;
 mod http;
+pub(crate) mod images;
 mod metrics;
 mod running;
 mod server;
@@ -28,7 +29,7 @@ pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
 pub(crate) use running::{HOLD, Running};
 pub(crate) use server::{Server, Setup, share, shared, shared_by_all_languages};
-pub(crate) use stored::{store_broken_python, store_python, take_away, version_file};
+pub(crate) use stored::{lay_out_python, store_broken_python, store_python, take_away, version_file};
 use tempfile::TempDir;
 
 /// The program under test.

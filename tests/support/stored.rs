@@ -62,7 +62,14 @@ fn python_layer(writer: &Writer) -> Layer {
         return layer;
     }
     let work = writer.new_layer().unwrap();
-    let tree = work.tree();
+    lay_out_python(&work.tree());
+    let layer = writer.add_layer(work).unwrap();
+    writer.remember(&what, &layer).unwrap();
+    layer
+}
+
+/// Copies the host's Python, and what it needs, to the same places of a tree.
+pub(crate) fn lay_out_python(tree: &Path) {
     for directory in ["usr/bin", "usr/lib"] {
         fs::create_dir_all(tree.join(directory)).unwrap();
     }
@@ -72,18 +79,15 @@ fn python_layer(writer: &Writer) -> Layer {
     let interpreter = fs::canonicalize(PYTHON).unwrap();
     // As python3.11 is called, so is the directory of its library.
     let library = Path::new("/usr/lib").join(interpreter.file_name().unwrap());
-    copy(&tree, &interpreter);
+    copy(tree, &interpreter);
     if interpreter != Path::new(PYTHON) {
         std::os::unix::fs::symlink(interpreter.file_name().unwrap(), tree.join("usr/bin/python3")).unwrap();
     }
     let modules = fs::read_dir(library.join("lib-dynload")).unwrap().map(|module| module.unwrap().path());
     for shared in needed(modules.chain([interpreter])) {
-        copy(&tree, &shared);
+        copy(tree, &shared);
     }
-    copy(&tree, &library);
-    let layer = writer.add_layer(work).unwrap();
-    writer.remember(&what, &layer).unwrap();
-    layer
+    copy(tree, &library);
 }
 
 /// The shared libraries that programs and modules need, by the names they are asked for.

@@ -1,11 +1,10 @@
 //! Why a bundle was not built.
 
 use std::io;
-use std::path::PathBuf;
 
 use soulbox_bundle::BundleError;
 use soulbox_bundle::store::StoreError;
-use soulbox_image::LayerError;
+use soulbox_image::{InstallError, LayerError};
 use soulbox_sandbox::CommandError;
 
 /// A build that failed. Stages that were done are kept for the next.
@@ -52,27 +51,15 @@ pub enum BuildError {
         /// The stage.
         stage: String,
     },
-    /// A command that asks for a version failed for a reason of the host.
+    /// What was built is no bundle.
     #[error(transparent)]
-    Command(#[from] CommandError),
-    /// What was built has not what the recipe starts.
-    #[error("none of {} runs in what was built; does [rootfs] name the package that has it?", list(.candidates))]
-    Toolchain {
-        /// What was looked for.
-        candidates: Vec<PathBuf>,
-        /// Why the last of them does not run.
-        source: Option<CommandError>,
-    },
+    Install(#[from] InstallError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The program is being ended.
     #[error("the build was interrupted")]
     Interrupted,
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// What the C library says of a full disk (`ENOSPC`), and so every program.

@@ -13,13 +13,12 @@ mod error;
 mod fetchers;
 mod stages;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use soulbox_bundle::store::{BundleName, Layer, NewBundle, Store, StoredSource};
-use soulbox_bundle::{BuildPlan, Digest, Folder};
-use soulbox_image::Unpacker;
-use soulbox_sandbox::{CommandError, Instance};
+use soulbox_bundle::store::{BundleName, Store, StoredSource};
+use soulbox_bundle::{DebianRootfs, Folder};
+use soulbox_image::{Choice, Installed, Unpacker, install};
+use soulbox_sandbox::Instance;
 
 pub use error::BuildError;
 use stages::{Builder, Stage};
@@ -65,43 +64,29 @@ pub struct Build<'a> {
     pub unpacker: Unpacker,
 }
 
-/// A bundle that was built.
-#[derive(Clone, Debug)]
-pub struct Built {
-    /// The bundle's digest.
-    pub digest: Digest,
-    /// The toolchain's version, as it says it.
-    pub version: String,
-}
-
 /// Builds a bundle and makes it the current one of its name. Dropping the future ends everything that runs; stages
 /// that were done by then are kept.
 ///
 /// # Errors
 /// [`BuildError`]; the bundle that there was before is still there.
-pub async fn build(build: Build<'_>, progress: Progress) -> Result<Built, BuildError> {
-    let plan = build.folder.build_plan()?.ok_or(BuildError::NothingToBuild)?;
+pub async fn build(build: Build<'_>, progress: Progress) -> Result<Installed, BuildError> {
+    let outline = build.folder.outline()?;
+    let rootfs = outline.debian.as_ref().ok_or(BuildError::NothingToBuild)?;
     let (store, name) = (build.store.clone(), build.name.clone());
     let writer = tokio::task::spawn_blocking(move || store.writer(&name));
     let writer = Arc::new(writer.await.map_err(|_| BuildError::Interrupted)??);
     let mut builder = Builder::new(build.instance, writer, build.unpacker, progress);
-    for stage in stages(&plan) {
+    for stage in stages(rootfs, &outline.environment) {
         builder.add(&stage).await?;
     }
-    let (toolchain, version) = toolchain(&builder, &plan).await?;
-    let layers: Vec<Layer> = builder.layers().to_vec();
-    let new = NewBundle {
-        folder: build.folder.for_layers(&toolchain, &BTreeMap::new(), &BTreeMap::new())?,
-        layers,
-        source: StoredSource::Debian { suite: plan.rootfs.suite },
-        version: version.clone(),
-    };
-    Ok(Built { digest: builder.writer().install(&new)?, version })
+    let choice = Choice::Folder(Box::new(build.folder.clone()));
+    let source = StoredSource::Debian { suite: rootfs.suite.clone() };
+    let layers = builder.layers().to_vec();
+    Ok(install(build.instance, builder.writer(), choice, layers, None, source).await?)
 }
 
 /// The stages of a recipe. Each command is one: what was done before it failed is not done again.
-fn stages(plan: &BuildPlan) -> Vec<Stage> {
-    let rootfs = &plan.rootfs;
+fn stages(rootfs: &DebianRootfs, environment: &[(String, String)]) -> Vec<Stage> {
     let mut stages = vec![Stage::Debian {
         suite: rootfs.suite.clone(),
         packages: rootfs.packages.clone(),
@@ -113,24 +98,8 @@ fn stages(plan: &BuildPlan) -> Vec<Stage> {
     if !rootfs.npm.is_empty() {
         stages.push(Stage::Npm { packages: rootfs.npm.clone() });
     }
-    let environment = &plan.environment;
     stages.extend(
-        rootfs.run.iter().map(|args| Stage::Run { args: args.clone(), environment: environment.clone() }),
+        rootfs.run.iter().map(|args| Stage::Run { args: args.clone(), environment: environment.to_vec() }),
     );
     stages
-}
-
-/// The first candidate that is there and tells its version.
-async fn toolchain(builder: &Builder<'_>, plan: &BuildPlan) -> Result<(String, String), BuildError> {
-    let mut last = None;
-    for candidate in &plan.toolchains {
-        let candidate = candidate.to_string_lossy().into_owned();
-        let args = std::iter::once(&candidate).chain(&plan.version_arguments).cloned().collect();
-        match builder.ask(args).await {
-            Ok(version) => return Ok((candidate, version)),
-            Err(error @ CommandError::Io { .. }) => return Err(error.into()),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(BuildError::Toolchain { candidates: plan.toolchains.clone(), source: last })
 }

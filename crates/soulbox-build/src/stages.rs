@@ -9,9 +9,7 @@ use std::time::Duration;
 use soulbox_bundle::store::{Layer, LayerWork, STORE_IDS, Writer};
 use soulbox_bundle::{Digest, ListHash};
 use soulbox_image::Unpacker;
-use soulbox_sandbox::{
-    Changes, CommandError, CommandLimits, CommandNetwork, CommandSpec, HostIds, Instance, run_command,
-};
+use soulbox_sandbox::{Changes, CommandLimits, CommandNetwork, CommandSpec, HostIds, Instance, run_command};
 
 use crate::error::BuildError;
 use crate::{Event, Progress, debian, fetchers};
@@ -237,36 +235,22 @@ impl<'a> Builder<'a> {
             env.extend(environment.iter().filter(|(name, _)| name != "HOME").cloned());
         }
         let changes = Some(Changes { upper: work.tree(), work: work.overlay_work() });
-        CommandSpec { args, env, layers: self.trees(), changes, ids: ids(), network, binds, limits: LIMITS }
-    }
-
-    /// The first line that a command prints in what has been built.
-    pub(crate) async fn ask(&self, args: Vec<String>) -> Result<String, CommandError> {
-        let spec = CommandSpec {
+        CommandSpec {
             args,
-            env: environment(),
+            directory: PathBuf::from("/"),
+            env,
             layers: self.trees(),
-            changes: None,
-            ids: ids(),
-            network: CommandNetwork::None,
-            binds: Vec::new(),
-            limits: CommandLimits { wall_time: Duration::from_secs(60), ..LIMITS },
-        };
-        let mut first = None;
-        run_command(self.instance, &spec, |line| {
-            first.get_or_insert_with(|| line.trim().to_owned());
-        })
-        .await?;
-        Ok(first.unwrap_or_default())
+            changes,
+            ids: HostIds { first: STORE_IDS.first, count: STORE_IDS.count },
+            network,
+            binds,
+            limits: LIMITS,
+        }
     }
 
     fn trees(&self) -> Vec<PathBuf> {
         self.layers.iter().map(|layer| self.writer.tree(layer)).collect()
     }
-}
-
-fn ids() -> HostIds {
-    HostIds { first: STORE_IDS.first, count: STORE_IDS.count }
 }
 
 fn environment() -> Vec<(String, String)> {

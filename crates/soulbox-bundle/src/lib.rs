@@ -8,10 +8,10 @@
 //! root is made of layers. [`Bundle::materialize`] lays one out in a directory, from which a container can be
 //! created.
 
-mod build_plan;
 mod bundle;
 mod catalogue;
 mod command;
+mod debian;
 mod digest;
 mod embedded;
 mod folder;
@@ -21,12 +21,12 @@ mod recipe;
 mod rootfs;
 pub mod store;
 
-pub use build_plan::BuildPlan;
 pub use bundle::{Bundle, BundleError, BundleFacts, BundleSource, Unavailable};
 pub use catalogue::{Catalogue, LoadError, Wanted};
 pub use command::{PREPARED_DIR, Places};
+pub use debian::DebianRootfs;
 pub use digest::{Digest, ListHash, ParseDigestError};
 pub use folder::{Folder, FolderError};
 pub use materialize::{ContainerSettings, IdRange, MaterializeError};
 pub use outline::Outline;
-pub use recipe::{DebianRootfs, StartMode};
+pub use recipe::StartMode;

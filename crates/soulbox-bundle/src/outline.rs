@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bundle::BundleError;
 use crate::command::{HEAP_PLACE, fill_prepare};
+use crate::debian::{self, DebianRootfs};
 use crate::folder::Folder;
 use crate::materialize::{MaterializeError, write_program};
 use crate::recipe::{Recipe, Rootfs};
@@ -26,6 +27,8 @@ pub struct Outline {
     pub common: bool,
     /// Whether the host's own toolchain can be used, so that the folder is a bundle as it is.
     pub of_host: bool,
+    /// How its root file system is built, where it is.
+    pub debian: Option<DebianRootfs>,
     /// The command that prepares it, with its places; empty when there is none.
     prepare: Vec<String>,
 }
@@ -41,10 +44,21 @@ impl Folder {
     /// What to look for in the layers of this bundle.
     ///
     /// # Errors
-    /// [`BundleError::Recipe`].
+    /// [`BundleError::Recipe`]; [`BundleError::Commands`] for packages and commands that cannot be meant.
     pub fn outline(&self) -> Result<Outline, BundleError> {
         let recipe: Recipe = toml::from_str(&self.recipe)
             .map_err(|source| BundleError::Recipe { bundle: self.name.clone(), source })?;
+        let of_host = matches!(recipe.rootfs, Rootfs::Host { .. });
+        let debian = match recipe.rootfs {
+            Rootfs::Debian(rootfs) => {
+                debian::check(&rootfs).map_err(|requirement| BundleError::Commands {
+                    bundle: self.name.clone(),
+                    requirement,
+                })?;
+                Some(rootfs)
+            }
+            Rootfs::Host { .. } | Rootfs::Layers => None,
+        };
         Ok(Outline {
             language: recipe.language,
             toolchains: recipe.start.toolchains,
@@ -55,7 +69,8 @@ impl Folder {
                 .filter(|(_, value)| !value.contains(HEAP_PLACE))
                 .collect(),
             common: recipe.common,
-            of_host: matches!(recipe.rootfs, Rootfs::Host { .. }),
+            of_host,
+            debian,
             prepare: recipe.start.prepare,
         })
     }

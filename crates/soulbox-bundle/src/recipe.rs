@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::debian::DebianRootfs;
+
 /// A `soulbox.toml` as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,35 +106,4 @@ pub(crate) enum Rootfs {
     Debian(DebianRootfs),
     /// Layers, which the store knows.
     Layers,
-}
-
-/// A root file system of Debian's packages.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DebianRootfs {
-    /// The release, by its code name.
-    #[serde(default = "suite")]
-    pub suite: String,
-    /// Packages beside the essential ones.
-    #[serde(default)]
-    pub packages: Vec<String>,
-    /// URL of a mirror. Absent, the one that mmdebstrap takes.
-    pub mirror: Option<String>,
-    /// Requirements for pip, such as `numpy==2.3.0`.
-    #[serde(default)]
-    pub pip: Vec<String>,
-    /// Whether pip may build packages of which there is no wheel, and so run their build scripts, in a sandbox.
-    #[serde(default)]
-    pub pip_builds: bool,
-    /// Packages for npm, such as `left-pad@1.3.0`, installed globally.
-    #[serde(default)]
-    pub npm: Vec<String>,
-    /// Commands that are run after all that, in a sandbox without network.
-    #[serde(default)]
-    pub run: Vec<Vec<String>>,
-}
-
-/// Debian 13.
-fn suite() -> String {
-    "trixie".to_owned()
 }

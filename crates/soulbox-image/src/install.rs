@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,6 +57,9 @@ pub enum InstallError {
         /// How it ended.
         source: CommandError,
     },
+    /// There is no place for what it makes.
+    #[error("cannot make a directory for what is prepared")]
+    Place(#[source] io::Error),
     /// The bundle's files could not be written for that.
     #[error(transparent)]
     Files(#[from] MaterializeError),
@@ -218,6 +222,7 @@ async fn version(
     let args = std::iter::once(toolchain.to_string_lossy().into_owned());
     let spec = CommandSpec {
         args: args.chain(outline.version_arguments.iter().cloned()).collect(),
+        directory: PathBuf::from("/"),
         env,
         layers,
         changes: None,

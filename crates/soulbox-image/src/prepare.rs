@@ -3,7 +3,9 @@
 //! Owns the recipe's `prepare` command in the image, where it is the image's toolchain that runs, in a container
 //! that can reach nothing.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use soulbox_bundle::store::{Layer, STORE_IDS, Writer};
@@ -33,11 +35,15 @@ pub(crate) async fn prepare(
     let files = writer.new_layer()?;
     folder.write_files(&files.tree())?;
     let work = writer.new_layer()?;
-    // The command works in its directory, which is there when it begins.
-    let script = format!("mkdir -p {PREPARED_DIR} && cd {PREPARED_DIR} && exec \"$0\" \"$@\"");
-    let shell = ["/bin/sh".to_owned(), "-c".to_owned(), script];
+    let mut place = work.tree();
+    for name in Path::new(PREPARED_DIR).iter().skip(1) {
+        place.push(name);
+        let root = Some(STORE_IDS.first);
+        fs::create_dir(&place).and_then(|()| chown(&place, root, root)).map_err(InstallError::Place)?;
+    }
     let spec = CommandSpec {
-        args: shell.into_iter().chain(command).collect(),
+        args: command,
+        directory: PathBuf::from(PREPARED_DIR),
         env: environment,
         layers,
         changes: Some(Changes { upper: work.tree(), work: work.overlay_work() }),

@@ -95,6 +95,8 @@ pub struct ReadOnlyBind {
 pub struct CommandSpec {
     /// The program, by path or looked for in `PATH`, and its arguments.
     pub args: Vec<String>,
+    /// Where it starts.
+    pub directory: PathBuf,
     /// All of its environment; without `PATH` nothing is found.
     pub env: Vec<(String, String)>,
     /// The root file system, lowest first.
@@ -247,6 +249,7 @@ impl Directory {
 fn configuration(spec: &CommandSpec, cgroup: &Path, tmp: &Path) -> serde_json::Result<Value> {
     let mut config: Value = serde_json::from_str(CONFIG)?;
     config["process"]["args"] = json!(spec.args);
+    config["process"]["cwd"] = json!(spec.directory);
     let env = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
     config["process"]["env"] = env.collect();
     config["root"]["readonly"] = spec.changes.is_none().into();
@@ -352,6 +355,7 @@ mod tests {
     fn spec(network: CommandNetwork) -> CommandSpec {
         CommandSpec {
             args: vec!["true".to_owned()],
+            directory: PathBuf::from("/"),
             env: vec![("PATH".to_owned(), "/usr/bin".to_owned())],
             layers: Vec::new(),
             changes: None,

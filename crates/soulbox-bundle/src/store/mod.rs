@@ -42,6 +42,8 @@ pub const STORE_IDS: IdRange = IdRange { first: 0x3fff_0000, count: 1 << 16 };
 
 const MANIFEST_FILE: &str = "manifest.json";
 const CURRENT: &str = "current";
+/// Of a layer.
+const STAMP_FILE: &str = "stamp";
 const LOCK_FILE: &str = "lock";
 /// Of a version: who holds a shared lock on it uses the version.
 const LEASE_FILE: &str = "lease";

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::layer::{Index, stamp};
-use super::{BundleName, CURRENT, LEASE_FILE, MANIFEST_FILE, Manifest, Store, StoreError};
+use super::{BundleName, CURRENT, LEASE_FILE, MANIFEST_FILE, Manifest, STAMP_FILE, Store, StoreError};
 use crate::digest::Digest;
 
 /// How often the current version is looked for when it is replaced and removed meanwhile.
@@ -104,15 +104,13 @@ impl Store {
     /// [`StoreError::Changed`] for the first file that is not.
     pub fn check(&self, version: &Version) -> Result<(), StoreError> {
         self.of_each_layer(version, |digest| {
-            let path = self.layer(digest).join("stamp");
-            let known = fs::read_to_string(&path).unwrap_or_default();
-            let is = stamp(&self.tree(digest))?;
-            if known.parse().is_ok_and(|known: Digest| known == is) {
+            if self.is_stamped(digest) {
                 return Ok(());
             }
+            let is = stamp(&self.tree(digest))?;
             self.read_again(version, digest)?;
             // Read-only stores are read again each time.
-            let _ = fs::write(&path, is.to_string());
+            let _ = fs::write(self.layer(digest).join(STAMP_FILE), is.to_string());
             Ok(())
         })
     }
@@ -123,6 +121,12 @@ impl Store {
     /// [`StoreError::Changed`] for the first file that is not.
     pub fn verify(&self, version: &Version) -> Result<(), StoreError> {
         self.of_each_layer(version, |digest| self.read_again(version, digest))
+    }
+
+    /// Whether nobody has touched a layer since it was stamped.
+    pub(super) fn is_stamped(&self, digest: &Digest) -> bool {
+        let known = fs::read_to_string(self.layer(digest).join(STAMP_FILE)).unwrap_or_default();
+        known.parse().is_ok_and(|known: Digest| stamp(&self.tree(digest)).is_ok_and(|is| is == known))
     }
 
     fn read_again(&self, version: &Version, digest: &Digest) -> Result<(), StoreError> {

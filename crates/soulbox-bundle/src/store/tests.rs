@@ -121,6 +121,9 @@ fn a_changed_layer_is_refused_by_the_file_that_changed() {
     fs::remove_file(base.join("link")).unwrap();
     symlink("/etc", base.join("link")).unwrap();
     assert_eq!(changed(home.load()), base.join("link"));
+    home.install("one");
+    home.load().unwrap();
+    assert_eq!(fs::read_link(base.join("link")).unwrap(), Path::new("usr"), "it was made again");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use super::layer::{Index, stamp, tidy};
 use super::{
-    BundleName, CURRENT, LEASE_FILE, LOCK_FILE, Layer, MANIFEST_FILE, Manifest, STORE_IDS, Store, StoreError,
-    StoredSource, open_lock, try_lock,
+    BundleName, CURRENT, LEASE_FILE, LOCK_FILE, Layer, MANIFEST_FILE, Manifest, STAMP_FILE, STORE_IDS, Store,
+    StoreError, StoredSource, open_lock, try_lock,
 };
 use crate::bundle::Bundle;
 use crate::digest::Digest;
@@ -215,12 +215,17 @@ impl Writer {
         let layer = Layer { digest, size_bytes: index.size_bytes };
         let target = self.store.layer(&digest);
         if target.exists() {
-            return Ok(layer);
+            if self.store.is_stamped(&digest) {
+                return Ok(layer);
+            }
+            // What was touched is replaced by what it was.
+            let aside = self.new_directory()?;
+            fs::rename(&target, aside.join("touched")).map_err(StoreError::io("move", &target))?;
         }
         let overlay_work = work.overlay_work();
         fs::remove_dir_all(&overlay_work).map_err(StoreError::io("remove", &overlay_work))?;
         write(&work.directory.join("index"), index.text.as_bytes())?;
-        write(&work.directory.join("stamp"), stamp(&tree)?.to_string().as_bytes())?;
+        write(&work.directory.join(STAMP_FILE), stamp(&tree)?.to_string().as_bytes())?;
         match fs::rename(&work.directory, &target) {
             // Another made the same meanwhile.
             Err(_) if target.exists() => Ok(layer),
@@ -237,9 +242,7 @@ impl Writer {
     pub fn made_from(&self, what: &Digest) -> Option<Layer> {
         let layer: Layer = serde_json::from_slice(&fs::read(self.name_file(what)).ok()?).ok()?;
         // A layer whose content was touched is made again.
-        let known = fs::read_to_string(self.store.layer(&layer.digest).join("stamp")).ok()?;
-        let is = stamp(&self.tree(&layer)).ok()?;
-        known.parse().is_ok_and(|known: Digest| known == is).then_some(layer)
+        self.store.is_stamped(&layer.digest).then_some(layer)
     }
 
     /// Remembers what a layer was made from: an image's layer by its `diff_id`, a step of a build by the digest

@@ -1,46 +1,42 @@
-//! What a folder says about the making of its root file system. It makes nothing itself.
+//! `[rootfs]` with `source = "debian"`: root file systems that are built of packages and commands.
+//!
+//! Owns what may be written there. It makes nothing itself.
 
-use std::path::PathBuf;
+use serde::Deserialize;
 
-use crate::bundle::BundleError;
-use crate::folder::Folder;
-use crate::recipe::{DebianRootfs, Recipe, Rootfs};
-
-/// How a bundle's root file system is built, and what has to be in it then.
-#[derive(Clone, Debug)]
-pub struct BuildPlan {
-    /// Packages and commands.
-    pub rootfs: DebianRootfs,
-    /// Candidates for the interpreter or toolchain; the first that is there is taken.
-    pub toolchains: Vec<PathBuf>,
-    /// Arguments with which it tells its version.
-    pub version_arguments: Vec<String>,
-    /// Environment of every program.
-    pub environment: Vec<(String, String)>,
+/// A root file system of Debian's packages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DebianRootfs {
+    /// The release, by its code name.
+    #[serde(default = "suite")]
+    pub suite: String,
+    /// Packages beside the essential ones.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// URL of a mirror. Absent, the one that mmdebstrap takes.
+    pub mirror: Option<String>,
+    /// Requirements for pip, such as `numpy==2.3.0`.
+    #[serde(default)]
+    pub pip: Vec<String>,
+    /// Whether pip may build packages of which there is no wheel, and so run their build scripts, in a sandbox.
+    #[serde(default)]
+    pub pip_builds: bool,
+    /// Packages for npm, such as `left-pad@1.3.0`, installed globally.
+    #[serde(default)]
+    pub npm: Vec<String>,
+    /// Commands that are run after all that, in a sandbox without network.
+    #[serde(default)]
+    pub run: Vec<Vec<String>>,
 }
 
-impl Folder {
-    /// How the folder's root file system is built; `None` when its recipe names another source than packages.
-    ///
-    /// # Errors
-    /// [`BundleError::Recipe`]; [`BundleError::Commands`] for packages and commands that cannot be meant.
-    pub fn build_plan(&self) -> Result<Option<BuildPlan>, BundleError> {
-        let bundle = || self.name.clone();
-        let recipe: Recipe = toml::from_str(&self.recipe)
-            .map_err(|source| BundleError::Recipe { bundle: bundle(), source })?;
-        let Rootfs::Debian(rootfs) = recipe.rootfs else { return Ok(None) };
-        check(&rootfs).map_err(|requirement| BundleError::Commands { bundle: bundle(), requirement })?;
-        Ok(Some(BuildPlan {
-            rootfs,
-            toolchains: recipe.start.toolchains,
-            version_arguments: recipe.version,
-            environment: recipe.environment.into_iter().collect(),
-        }))
-    }
+/// Debian 13.
+fn suite() -> String {
+    "trixie".to_owned()
 }
 
 /// What becomes an argument of a program must not be taken for an option of it.
-fn check(rootfs: &DebianRootfs) -> Result<(), &'static str> {
+pub(crate) fn check(rootfs: &DebianRootfs) -> Result<(), &'static str> {
     let plain = |text: &str| {
         let first = text.chars().next();
         first.is_some_and(|c| c.is_ascii_alphanumeric())
