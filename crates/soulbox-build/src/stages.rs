@@ -22,13 +22,15 @@ const LIMITS: CommandLimits =
     CommandLimits { memory_bytes: 4 << 30, pids: 1024, cpus: 4.0, wall_time: Duration::from_secs(3600) };
 
 /// The environment of each command, before what the host passes on.
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     // In the directory that goes with the container, so that no cache becomes part of a layer.
     ("HOME", "/tmp"),
     ("TMPDIR", "/tmp"),
     ("LANG", "C.UTF-8"),
     ("SOURCE_DATE_EPOCH", debian::SOURCE_DATE_EPOCH),
+    // Python's sets have one order then, and with them the caches that programs write.
+    ("PYTHONHASHSEED", "0"),
 ];
 
 /// Compiled files that never look at their sources: these do not change in a layer, and the content does not depend
