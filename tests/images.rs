@@ -8,12 +8,11 @@ mod image;
 mod support;
 
 use std::env;
-use std::ffi::OsStr;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use image::{Entry, FIRST_ID, Kept, Layout, TAR, archive, digest, fetch, fetch_with, options};
