@@ -9,7 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use support::{SOULBOX, public_directory, soulbox};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use support::{SOULBOX, Setup, public_directory, soulbox};
 
 /// A plot with text, whose file is printed in hexadecimal.
 const PLOT: &str = r#"
@@ -107,6 +110,17 @@ fn succeeded(output: &Output) -> String {
     said(output)
 }
 
+fn plot_comes_back_over_http(state: &Path) {
+    let server = Setup::new().state_dir(state).start();
+    let code = "import matplotlib.pyplot as p; p.plot([1, 4, 9]); p.savefig('plot.png')";
+    let request = json!({"bundle": "python-data", "code": code, "output_files": ["*.png"]});
+    let execution = server.execute(request);
+    let file = &execution.is("succeeded").document()["files"][0];
+    assert_eq!((&file["path"], &file["encoding"]), (&"plot.png".into(), &"base64".into()));
+    let png = STANDARD.decode(file["content"].as_str().unwrap()).unwrap();
+    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n") && png.len() > 5000, "{}", png.len());
+}
+
 #[test]
 fn a_recipe_becomes_a_bundle_and_a_failing_one_leaves_what_there_was() {
     assert!(Path::new(SOULBOX).exists());
@@ -120,7 +134,8 @@ fn a_recipe_becomes_a_bundle_and_a_failing_one_leaves_what_there_was() {
     let before = place.inspect("python-data");
     let again = succeeded(&place.command(&["bundle", "build", "python-data"]).output().unwrap());
     assert_eq!(again.matches("is there already").count(), 3, "{again}");
-    assert_eq!(place.inspect("python-data").lines().count(), before.lines().count());
+    assert_eq!(place.inspect("python-data"), before);
+    plot_comes_back_over_http(&place.state());
 
     // Two at once, of one stage that is there and one that is not; commands have no network and no host.
     let secret = place.directory.path().join("secret-1.0-py3-none-any.whl");

@@ -31,6 +31,9 @@ const PASSED_ON: [&str; 16] = [
 const CERTIFICATES: [&str; 5] =
     ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "npm_config_cafile"];
 
+/// What a host with packages of Debian trusts, and so do the builds on it, where no variable says otherwise.
+const HOST_CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Where a container sees those files.
 const CERTIFICATES_DIR: &str = "/.soulbox-certificates";
 
@@ -50,7 +53,8 @@ fn select(
         binds.push(ReadOnlyBind { source, destination: "/etc/resolv.conf".into() });
     }
     for name in CERTIFICATES {
-        let Some(source) = variable(name).and_then(|path| file(Path::new(&path))) else { continue };
+        let path = variable(name).unwrap_or_else(|| HOST_CERTIFICATES.to_owned());
+        let Some(source) = file(Path::new(&path)) else { continue };
         let destination = format!("{CERTIFICATES_DIR}/{name}.pem");
         variables.push((name.to_owned(), destination.clone()));
         binds.push(ReadOnlyBind { source, destination: destination.into() });
@@ -71,12 +75,21 @@ mod tests {
             "SECRET" | "HOME" => Some("secret".to_owned()),
             _ => None,
         };
-        let file = |path: &Path| (!path.starts_with("/not")).then(|| path.to_owned());
+        let file = |path: &Path| {
+            (!path.starts_with("/not") && !path.starts_with("/etc/ssl")).then(|| path.to_owned())
+        };
         let (variables, binds) = select(variable, &file);
         let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["https_proxy", "PIP_CERT"]);
         assert_eq!(variables[1].1, "/.soulbox-certificates/PIP_CERT.pem");
         let sources: Vec<_> = binds.iter().map(|bind| bind.source.as_path()).collect();
         assert_eq!(sources, [Path::new("/etc/resolv.conf"), Path::new("/host/roots.pem")]);
+    }
+
+    #[test]
+    fn what_the_host_trusts_is_trusted_when_nothing_else_is_said() {
+        let (variables, binds) = select(|_| None, &|path: &Path| Some(path.to_owned()));
+        assert!(variables.iter().any(|(name, _)| name == "PIP_CERT"));
+        assert!(binds.iter().any(|bind| bind.source == Path::new(HOST_CERTIFICATES)));
     }
 }
