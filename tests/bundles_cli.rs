@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use support::images::{Registry, run, skopeo_copy};
-use support::{Execution, lay_out_python, public_directory, soulbox};
+use support::{Execution, Setup, eventually, lay_out_python, public_directory, soulbox};
 use tempfile::TempDir;
 
 /// Prints what only the image can have told it.
@@ -156,6 +156,7 @@ fn archives_and_layouts_are_imported_and_share_their_layers() {
     assert_eq!(state.layers(), 2, "one bundle still has them");
     state.runs("archive-1");
     state.done(&["bundle", "rm", "archive-1"]);
+    assert_eq!(state.layers(), 0, "none has them");
     assert!(state.fails(&["run", "archive-1", "-c", ""]).contains("archive-1"));
     assert!(state.fails(&["bundle", "rm", "archive-1"]).contains("archive-1"));
 }
@@ -276,6 +277,24 @@ fn what_a_language_prepares_is_made_in_the_image() {
     let execution = Execution::new(state.json(&["run", "own", "-c", code]));
     assert_eq!(execution.is("succeeded").stdout(), "1 False\n", "it had no network but its own loopback");
     assert_eq!(execution.document()["language"], "prepared");
+}
+
+#[test]
+fn a_bundle_that_a_server_uses_is_removed_by_force_alone() {
+    let state = State::new();
+    state.done(&["bundle", "import", &layout(), "--name", "mine"]);
+    let server = Setup::new().state_dir(&state.path("state")).start();
+    let request = || json!({"bundle": "mine", "code": PROGRAM});
+    assert_eq!(server.execute(request()).is("succeeded").stdout(), SAID);
+    assert!(state.fails(&["bundle", "rm", "mine"]).contains("in use"));
+    state.done(&["bundle", "rm", "--force", "mine"]);
+    assert_eq!(server.execute(request()).is("succeeded").stdout(), SAID, "it has what it needs");
+    assert_eq!(state.layers(), 2);
+    server.client().post("/v1/bundles/mine/reload", &json!({}));
+    eventually("the layers go when nobody uses them", || {
+        state.done(&["bundle", "gc"]);
+        (state.layers() == 0).then_some(())
+    });
 }
 
 #[test]

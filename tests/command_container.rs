@@ -109,6 +109,10 @@ impl<'a> Host<'a> {
         let left = fs::read_dir(self.instance.directory()).unwrap().map(|entry| entry.unwrap().path());
         assert_eq!(left.filter(|path| path.ends_with("rootfs") || path.join("rootfs").exists()).count(), 0);
         assert!(processes_of(FIRST_ID).iter().all(|process| is_zombie(process)));
+        let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        let children: String =
+            tasks.map(|task| fs::read_to_string(task.join("children")).unwrap_or_default()).collect();
+        assert_eq!(children, "", "every process was waited for");
         assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains("lowerdir=/proc/self/fd"));
     }
 }

@@ -16,8 +16,10 @@ use std::process::{ExitCode, Stdio};
 use libcontainer::container::Container as LibContainer;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
+use nix::sys::signal::Signal;
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use soulbox_protocol::CONTROL_FD;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -267,6 +269,8 @@ pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> Result<i32, String> {
+    // Until this process ends, and the daemon is next.
+    nix::sys::prctl::set_child_subreaper(true).map_err(|errno| format!("cannot adopt processes: {errno}"))?;
     // libcontainer keeps the descriptors from 3 on that it is told of, and the control socket is one.
     let stdin = fstat(io::stdin()).map_err(|error| format!("cannot look at standard input: {error}"))?;
     let has_control = SFlag::from_bits_truncate(stdin.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK;
@@ -299,7 +303,26 @@ fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> 
         container.start()?;
         Ok(container.pid().map_or(0, |pid| pid.as_raw()))
     };
-    build().map_err(|error: libcontainer::error::LibcontainerError| error_chain(&error))
+    build().map_err(|error: libcontainer::error::LibcontainerError| {
+        end_children();
+        error_chain(&error)
+    })
+}
+
+/// Ends and reaps what was started of a container that failed. It would become the daemon's, who knows of no such
+/// process.
+fn end_children() {
+    loop {
+        let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            // One that has ended already is only to be reaped.
+            let _ = nix::sys::signal::kill(Pid::from_raw(child), Signal::SIGKILL);
+        }
+        // What a child leaves behind is a child of this process then: the next to be ended.
+        if nix::sys::wait::wait().is_err() {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

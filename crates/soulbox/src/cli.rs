@@ -155,6 +155,8 @@ pub(crate) enum BundleCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Remove versions of bundles that were replaced and that nobody uses any more, and layers without a bundle
+    Gc,
     /// Remove stored bundles, and the layers that no other has
     Rm {
         /// Their names

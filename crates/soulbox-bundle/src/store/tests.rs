@@ -36,6 +36,7 @@ impl Home {
         let upper = writer.new_layer().unwrap();
         fs::write(upper.tree().join("text"), text).unwrap();
         let layers = vec![writer.add_layer(lower).unwrap(), writer.add_layer(upper).unwrap()];
+        writer.remember(&Digest::of(b"lower"), &layers[0]).unwrap();
         let folder = Folder::embedded("python").unwrap().unwrap();
         let folder = folder.for_layers("/usr/bin/python3", &BTreeMap::new(), &BTreeMap::new()).unwrap();
         let source = StoredSource::Debian { suite: "trixie".to_owned() };

@@ -20,7 +20,8 @@ use crate::bundle::Bundle;
 use crate::digest::Digest;
 use crate::folder::Folder;
 
-/// How long a layer is kept by the name of what it was made from, so that what was interrupted can go on.
+/// How long a layer without a bundle is kept by the name of what it was made from, so that what was interrupted can
+/// go on.
 const NAMES_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A bundle that is about to be stored.
@@ -298,7 +299,21 @@ impl Writer {
             .and_then(|()| fs::rename(&link, &current))
             .and_then(|()| File::open(&bundle)?.sync_all())
             .map_err(StoreError::io("create", &current))?;
+        self.release_names(&new.layers)?;
         Ok(digest)
+    }
+
+    /// From here on the bundle keeps its layers, and what they were made from keeps them no longer than it does.
+    fn release_names(&self, layers: &[Layer]) -> Result<(), StoreError> {
+        for name in list(&self.store.root.join("names"))? {
+            let layer = fs::read(&name).ok().and_then(|text| serde_json::from_slice::<Layer>(&text).ok());
+            if layer.is_some_and(|layer| layers.contains(&layer)) {
+                let file = File::options().write(true).open(&name);
+                file.and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH))
+                    .map_err(StoreError::io("change the time of", &name))?;
+            }
+        }
+        Ok(())
     }
 
     fn name_file(&self, what: &Digest) -> PathBuf {

@@ -24,6 +24,11 @@ pub(crate) fn bundle(command: BundleCommand, state_dir: Option<PathBuf>) -> anyh
         BundleCommand::Ls { json } => list::list(&state_dir, json),
         BundleCommand::Inspect { name, json } => list::inspect(&state_dir, &name, json),
         BundleCommand::Verify { names, json } => verify::verify(&state_dir, &names, json),
+        BundleCommand::Gc => {
+            let Removed { versions, layers } = Store::new(&state_dir).collect_garbage()?;
+            units::print(&format!("old versions of bundles removed: {versions}, layers: {layers}\n"));
+            Ok(ExitCode::SUCCESS)
+        }
         BundleCommand::Rm { names, force } => remove(&state_dir, &names, force),
     }
 }
