@@ -529,3 +529,16 @@ fn no_archive_reaches_anything_but_its_directory() {
     });
     result.unwrap();
 }
+
+#[test]
+fn links_lead_no_deeper_than_names() {
+    let deep = vec!["d"; 200].join("/");
+    let entries = [
+        Entry::directory(&deep),
+        Entry::symlink("link", &deep),
+        Entry::directory(&format!("link/{deep}")),
+        Entry::file(&format!("link/{deep}/file"), ""),
+    ];
+    let refused = refusal(unpack(&entries));
+    assert!(matches!(refused, Refusal::Name { reason: BadName::TooDeep, .. }), "{refused:?}");
+}

@@ -4,8 +4,8 @@
 //! it asks the layers' own programs, it asks in a container that can reach nothing.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ use crate::stack;
 
 /// Where programs are looked for when an image does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Most of an image's `/etc/passwd` that is read, in bytes.
+const MAX_ACCOUNTS_BYTES: u64 = 1 << 20;
 
 /// Bounds of a program that tells its version.
 const VERSION_LIMITS: CommandLimits =
@@ -261,7 +264,10 @@ fn user(text: &str, trees: &[PathBuf]) -> (u32, u32) {
     let (user, group) = text.split_once(':').unwrap_or((text, ""));
     let field = |file: &str, name: &str, column: usize| -> Option<u32> {
         let (path, metadata) = stack::find(trees, Path::new(file))?;
-        let content = fs::read_to_string(path).ok().filter(|_| metadata.is_file())?;
+        let mut content = String::new();
+        // However large the image's maker made it.
+        let file = File::open(path).ok().filter(|_| metadata.is_file())?;
+        file.take(MAX_ACCOUNTS_BYTES).read_to_string(&mut content).ok()?;
         let entry = |line: &str| -> Option<u32> {
             let fields: Vec<_> = line.split(':').collect();
             let named = fields.first() == Some(&name) || fields.get(2) == Some(&name);
@@ -280,6 +286,7 @@ fn user(text: &str, trees: &[PathBuf]) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

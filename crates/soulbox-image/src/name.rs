@@ -11,7 +11,7 @@ const MAX_COMPONENT: usize = 255;
 /// Longest path: that of the kernel (`PATH_MAX`), the `/` in front and the NUL counted.
 const MAX_PATH: usize = 4094;
 /// Most directories one below the other.
-const MAX_DEPTH: usize = 255;
+pub(crate) const MAX_DEPTH: usize = 255;
 
 /// What marks an entry that removes something of the layers below.
 const WHITEOUT: &[u8] = b".wh.";

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 
 use soulbox_sandbox::make_whiteout;
 
+use crate::name::{BadName, MAX_DEPTH};
 use crate::refusal::Refusal;
 
 /// Mode of directories that no entry describes.
@@ -195,6 +196,12 @@ impl Tree {
             let mut above: Vec<&Path> = parent.ancestors().collect();
             above.pop();
             above.into_iter().rev().try_for_each(|directory| self.make_implied(directory, path))?;
+        }
+        // A name has been refused that is too deep; but links on the way can lead deeper.
+        let real = fs::canonicalize(parent).map_err(|error| Refusal::write("find", parent, &error))?;
+        if real.components().count() > MAX_DEPTH {
+            let path = path.to_string_lossy().into_owned();
+            return Err(Refusal::Name { path, reason: BadName::TooDeep });
         }
         self.parent = parent.to_owned();
         Ok(())

@@ -254,7 +254,10 @@ fn configuration(spec: &CommandSpec, cgroup: &Path, tmp: &Path) -> serde_json::R
     config["process"]["env"] = env.collect();
     config["root"]["readonly"] = spec.changes.is_none().into();
     let bind = |source: &Path, destination: &Path, options: &[&str]| json!({"type": "bind", "source": source, "destination": destination, "options": options});
-    let mut mounts = vec![bind(tmp, Path::new("/tmp"), &["bind", "nosuid", "nodev"])];
+    // What may write nowhere else has no need of the host's disk here.
+    let in_memory = json!({"type": "tmpfs", "source": "tmpfs", "destination": "/tmp", "options": ["nosuid", "nodev", "mode=1777", "size=64m"]});
+    let on_disk = bind(tmp, Path::new("/tmp"), &["bind", "nosuid", "nodev"]);
+    let mut mounts = vec![if spec.changes.is_some() { on_disk } else { in_memory }];
     mounts.extend(
         spec.binds
             .iter()

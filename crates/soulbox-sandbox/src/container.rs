@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -35,7 +35,7 @@ use crate::sys;
 pub const HELPER_COMMAND: &str = "container-create";
 
 /// Most bytes of a zygote's log that an error shows.
-const LOG_TAIL: usize = 2000;
+const LOG_TAIL: u64 = 2000;
 
 /// A container that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -207,10 +207,16 @@ impl Drop for Container {
 }
 
 fn tail(log: &Path) -> String {
+    let read = || {
+        let (mut file, mut tail) = (File::open(log)?, Vec::new());
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+        file.take(LOG_TAIL).read_to_end(&mut tail)?;
+        io::Result::Ok(tail)
+    };
     // The reader of a FIFO is another, and opening it would wait for a writer.
-    let text = if log.is_file() { fs::read(log).unwrap_or_default() } else { Vec::new() };
-    let tail = &text[text.len().saturating_sub(LOG_TAIL)..];
-    match String::from_utf8_lossy(tail).trim() {
+    let tail = if log.is_file() { read().unwrap_or_default() } else { Vec::new() };
+    match String::from_utf8_lossy(&tail).trim() {
         "" => String::new(),
         tail => format!("; its log ends with: {tail}"),
     }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -106,10 +106,16 @@ pub(super) fn stamp(tree: &Path) -> Result<Digest, StoreError> {
     Ok(hash.finish())
 }
 
-/// Removes what an overlayfs noted for itself in what was its upper directory.
+/// Removes what an overlayfs noted for itself in what was its upper directory, and the right of files to run as
+/// their owners: that is the store's, for whoever finds the file on the host.
 pub(super) fn tidy(tree: &Path) -> Result<(), StoreError> {
-    walk(tree, &mut |path, _| {
+    const SET_ID: u32 = 0o6000;
+    walk(tree, &mut |path, metadata| {
         let full = tree.join(path);
+        if !metadata.is_symlink() && metadata.mode() & SET_ID != 0 {
+            let mode = fs::Permissions::from_mode(metadata.mode() & 0o7777 & !SET_ID);
+            fs::set_permissions(&full, mode).map_err(StoreError::io("change the mode of", &full))?;
+        }
         let attributes = xattr::list(&full).map_err(StoreError::io("read the attributes of", &full))?;
         for name in attributes.filter(|name| {
             let name = name.as_bytes();

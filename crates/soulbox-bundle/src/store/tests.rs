@@ -249,6 +249,38 @@ fn special_files_are_no_part_of_a_layer() {
 }
 
 #[test]
+fn a_tree_of_any_depth_is_removed() {
+    let home = Home::new();
+    let writer = home.store.writer(&Home::name()).unwrap();
+    let work = writer.new_layer().unwrap();
+    let (tree, deep) = (work.tree(), work.tree().join("deep"));
+    // Deeper than a path can be long, as by mkdir(2) and chdir(2) again and again.
+    for level in 0..3000 {
+        let above = tree.join("above");
+        fs::create_dir(&above).unwrap();
+        if level > 0 {
+            fs::rename(&deep, above.join("deep-directory")).unwrap();
+        }
+        fs::rename(&above, &deep).unwrap();
+    }
+    drop(work);
+    assert_eq!(fs::read_dir(home.store.root.join("new")).unwrap().count(), 0);
+}
+
+#[test]
+fn no_file_of_a_layer_runs_as_its_owner() {
+    let home = Home::new();
+    let writer = home.store.writer(&Home::name()).unwrap();
+    let work = writer.new_layer().unwrap();
+    let file = work.tree().join("file");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o6755)).unwrap();
+    let layer = writer.add_layer(work).unwrap();
+    let mode = fs::metadata(writer.tree(&layer).join("file")).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o755);
+}
+
+#[test]
 fn names_are_plain() {
     for good in ["a", "python-data", "3.13_x"] {
         assert_eq!(BundleName::parse(good).unwrap().as_str(), good);

@@ -66,11 +66,8 @@ impl LayerWork {
 
 impl Drop for LayerWork {
     fn drop(&mut self) {
-        match fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, directory = %self.directory.display(), "stays until garbage is collected");
-            }
-            _ => {}
+        if let Err(error) = remove(&self.directory) {
+            tracing::warn!(%error, directory = %self.directory.display(), "stays until garbage is collected");
         }
     }
 }
@@ -90,6 +87,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn writer(&self, name: &BundleName) -> Result<Writer, StoreError> {
+        self.create_dir(&self.root)?;
+        let lock = self.root.join(LOCK_FILE);
+        let adding = open_lock(&lock)?;
+        adding.lock_shared().map_err(StoreError::io("lock", &lock))?;
+        // From here on no directory goes as garbage, and no lock with it.
         for directory in
             [self.root.join("layers"), self.root.join("names"), self.root.join("new"), self.bundle(name)]
         {
@@ -98,9 +100,6 @@ impl Store {
         let lock = self.bundle(name).join(LOCK_FILE);
         let bundle = open_lock(&lock)?;
         bundle.lock().map_err(StoreError::io("lock", &lock))?;
-        let lock = self.root.join(LOCK_FILE);
-        let adding = open_lock(&lock)?;
-        adding.lock_shared().map_err(StoreError::io("lock", &lock))?;
         Ok(Writer { store: self.clone(), name: name.clone(), _adding: adding, _bundle: bundle })
     }
 
@@ -112,9 +111,11 @@ impl Store {
     pub fn remove(&self, name: &BundleName, force: bool) -> Result<Removed, StoreError> {
         let link = self.bundle(name).join(CURRENT);
         let unknown = || StoreError::NoBundle(name.as_str().to_owned());
-        let target = fs::read_link(&link).map_err(|_| unknown())?;
+        fs::read_link(&link).map_err(|_| unknown())?;
         {
             let _writer = self.writer(name)?;
+            // Another may have replaced it while this waited.
+            let target = fs::read_link(&link).map_err(|_| unknown())?;
             let lease = self.bundle(name).join(target).join(LEASE_FILE);
             // A broken version may have none, and then nobody uses it.
             let _unused = match lease.exists() && !force {
@@ -138,7 +139,10 @@ impl Store {
         }
         let Some(_all) = try_lock(&self.root.join(LOCK_FILE))? else { return Ok(removed) };
         for path in list(&self.root.join("new"))? {
-            remove(&path)?;
+            // What cannot be removed must not keep the rest.
+            if let Err(error) = remove(&path) {
+                tracing::warn!(%error, path = %path.display(), "stays in the store");
+            }
         }
         let mut used = BTreeSet::new();
         for bundle in list(&self.bundles())? {
@@ -147,7 +151,9 @@ impl Store {
             for version in list(&bundle)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink()) {
                 let is_current = current.as_deref().is_some_and(|current| version.ends_with(current));
                 let lease = version.join(LEASE_FILE);
-                let in_use = lease.exists() && try_lock(&lease)?.is_none();
+                // Held until the version is gone, so that nobody begins to use it meanwhile.
+                let unused = if lease.exists() { try_lock(&lease)? } else { None };
+                let in_use = lease.exists() && unused.is_none();
                 if is_current || in_use {
                     empty = false;
                     used.extend(layers_of(&version));
@@ -337,10 +343,39 @@ fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     file.write_all(content).and_then(|()| file.sync_all()).map_err(StoreError::io("write", path))
 }
 
+/// Removes what is there, if anything is. How deep a directory is, was its maker's choice, and can be more than
+/// there are descriptors or stack: so what lies deeper is moved up before it is removed.
 fn remove(path: &Path) -> Result<(), StoreError> {
-    let removed =
-        if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    removed.map_err(StoreError::io("remove", path))
+    let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    if !is_directory(path) {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(StoreError::io("remove", path)),
+        };
+    }
+    let mut moved = 0_u64;
+    loop {
+        let children = list(path)?;
+        if children.is_empty() {
+            return fs::remove_dir(path).map_err(StoreError::io("remove", path));
+        }
+        for child in children {
+            if !is_directory(&child) {
+                fs::remove_file(&child).map_err(StoreError::io("remove", &child))?;
+                continue;
+            }
+            for grandchild in list(&child)? {
+                if is_directory(&grandchild) {
+                    let up = path.join(format!(".moved-up-{moved}"));
+                    moved += 1;
+                    fs::rename(&grandchild, up).map_err(StoreError::io("remove", &grandchild))?;
+                } else {
+                    fs::remove_file(&grandchild).map_err(StoreError::io("remove", &grandchild))?;
+                }
+            }
+            fs::remove_dir(&child).map_err(StoreError::io("remove", &child))?;
+        }
+    }
 }
 
 /// What is in a directory; nothing when there is no such.
