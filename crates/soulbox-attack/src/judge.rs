@@ -264,13 +264,13 @@ fn judge_end(attack: &Attack, outcome: &Outcome) -> Result<String, Finding> {
     if outcome.status == Status::CompileFailed {
         let said =
             outcome.compilation.as_ref().map(|made| String::from_utf8_lossy(&made.stderr).into_owned());
-        return Err(Finding::NotRun(format!(
-            "it does not compile here: {}",
-            said.unwrap_or_default().trim()
-        )));
+        let said = said.unwrap_or_default();
+        let error = said.lines().find(|line| line.contains("error")).unwrap_or_default();
+        return Err(Finding::NotRun(format!("it does not compile here: {error}")));
     }
-    if let Some(line) = printed.lines().find(|line| line.starts_with("breached")) {
-        return breached(line);
+    let breaches: Vec<_> = printed.lines().filter(|line| line.starts_with("breached")).collect();
+    if !breaches.is_empty() {
+        return breached(breaches.join("; "));
     }
     let is_right = match attack.right {
         Right::Held => outcome.status == Status::Succeeded && printed.lines().last() == Some("held"),
