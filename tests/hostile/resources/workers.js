@@ -1,6 +1,6 @@
 // tries: to start worker threads without end, each with a heap of its own
 // right: held
-// limits: {"pids": 24, "memory_bytes": 536870912, "wall_time_ms": 20000}
+// limits: {"pids": 16, "memory_bytes": 536870912, "wall_time_ms": 20000}
 const { Worker } = require('node:worker_threads');
 let running = 0;
 const start = () => {
@@ -13,7 +13,7 @@ const start = () => {
     }
     worker.on('online', () => {
         running += 1;
-        if (running > 24) {
+        if (running > 16) {
             console.log(`breached: ${running} threads`);
             process.exit(1);
         }
