@@ -73,7 +73,7 @@ fn sources_of(name: &str) -> BTreeMap<PathBuf, String> {
 }
 
 fn all_sources() -> BTreeMap<PathBuf, String> {
-    ["crates", "tests", "benches"].iter().flat_map(|directory| sources(&root().join(directory))).collect()
+    ["crates", "tests", "benches", "fuzz"].iter().flat_map(|directory| sources(&root().join(directory))).collect()
 }
 
 /// The part of a file that is not its unit tests.
@@ -190,6 +190,22 @@ fn no_test_is_skipped() {
     let attribute = concat!("#[", "ignore");
     for (path, text) in all_sources() {
         assert!(!text.contains(attribute), "{} has a test that would be skipped", path.display());
+    }
+}
+
+#[test]
+fn every_fuzz_target_has_a_corpus() {
+    let fuzz = root().join("fuzz");
+    let manifest: toml::Table = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap().parse().unwrap();
+    let built: BTreeSet<_> = manifest["bin"].as_array().unwrap().iter().collect();
+    let targets = sources(&fuzz.join("fuzz_targets"));
+    assert_eq!(built.len(), targets.len());
+    for path in targets.keys() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_built = |bin: &&toml::Value| bin["name"].as_str() == Some(&format!("fuzz_{name}"));
+        assert!(built.iter().copied().any(|bin| is_built(&bin)), "{name} is not built");
+        let corpus = fs::read_dir(fuzz.join("corpus").join(name)).unwrap();
+        assert!(corpus.count() > 0, "{name} has no corpus");
     }
 }
 
