@@ -48,11 +48,16 @@ fuzz_target!(|bytes: &[u8]| {
     for file in &files {
         let path = file.path.as_str();
         assert!(!path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | "..")));
-        assert!(path.match_indices('/').all(|(at, _)| !paths.contains(&path[..at])), "a file is no directory");
+        assert!(
+            path.match_indices('/').all(|(at, _)| !paths.contains(&path[..at])),
+            "a file is no directory"
+        );
         let path = CString::new(path).expect("a path has no NUL");
         encoder.file(&path, &file.content).expect("it is small");
     }
     let encoded = encoder.finish();
     let program = Program::parse(&encoded).expect("it was encoded");
-    assert!(program.files().zip(&files).all(|(read, file)| read.is_ok_and(|read| read.content == file.content)));
+    assert!(
+        program.files().zip(&files).all(|(read, file)| read.is_ok_and(|read| read.content == file.content))
+    );
 });

@@ -9,8 +9,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use soulbox_image::{Platform, Source, fuzzing};
 
-static PLATFORM: LazyLock<Platform> =
-    LazyLock::new(|| "linux/amd64".parse().expect("it is a platform"));
+static PLATFORM: LazyLock<Platform> = LazyLock::new(|| "linux/amd64".parse().expect("it is a platform"));
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = fuzzing::manifest(bytes, &PLATFORM);

@@ -12,8 +12,8 @@ use std::io::Cursor;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::LazyLock;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use libfuzzer_sys::fuzz_target;
@@ -69,7 +69,10 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn is_compressed(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x1f, 0x8b, ..] | [0x1f] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+    matches!(
+        bytes,
+        [0x1f, 0x8b, ..] | [0x1f] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+    )
 }
 
 fn enter(root: &Path) -> nix::Result<()> {

@@ -10,13 +10,14 @@ use soulbox_protocol::{Program, ProgramEncoder};
 fuzz_target!(|bytes: &[u8]| {
     let Ok(program) = Program::parse(bytes) else { return };
     let strings = program.strings().split_inclusive(|byte| *byte == 0);
-    let strings: Vec<&CStr> =
-        strings.map(|string| CStr::from_bytes_with_nul(string).expect("each is ended by its only NUL")).collect();
+    let strings: Vec<&CStr> = strings
+        .map(|string| CStr::from_bytes_with_nul(string).expect("each is ended by its only NUL"))
+        .collect();
     assert_eq!(strings.len(), program.arg_count() + program.variable_count());
     let (args, variables) = strings.split_at(program.arg_count());
 
-    let mut encoder =
-        ProgramEncoder::new(args.iter().copied(), variables.iter().copied()).expect("it was no larger before");
+    let mut encoder = ProgramEncoder::new(args.iter().copied(), variables.iter().copied())
+        .expect("it was no larger before");
     for file in program.files() {
         let Ok(file) = file else { return };
         encoder.file(file.path, file.content).expect("it was no larger before");

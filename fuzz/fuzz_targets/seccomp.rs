@@ -51,7 +51,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // Calls of another architecture, and those of x32, are never allowed.
     for (arch, number) in [(I386, 1), (X86_64, 0x4000_0000 | 59)] {
-        assert!(verdict(&filters, arch, number, [0; 6]) != ALLOW, "system call {number:#x} of {arch:#x} is allowed");
+        assert!(
+            verdict(&filters, arch, number, [0; 6]) != ALLOW,
+            "system call {number:#x} of {arch:#x} is allowed"
+        );
     }
 });
 
@@ -100,23 +103,24 @@ fn interesting_arguments(entries: &[LinuxSyscall]) -> Vec<[u64; 6]> {
 fn said(profile: &LinuxSeccomp, number: u32, args: [u64; 6]) -> u32 {
     let entries = profile.syscalls().iter().flatten();
     let fitting = entries.filter(|entry| {
-        entry.names().iter().any(|name| crate::number(name) == number) && entry.args().iter().flatten().all(|arg| {
-            let (value, two) = (arg.value(), arg.value_two().unwrap_or(0));
-            let mask = if arg.op() == LinuxSeccompOperator::ScmpCmpMaskedEq { value } else { 0 };
-            let compared = if arg.op() == LinuxSeccompOperator::ScmpCmpMaskedEq { two } else { value };
-            // Numbers of 32 bits are compared as such.
-            let narrow = compared.max(mask) <= u64::from(u32::MAX);
-            let is = if narrow { args[arg.index()] & u64::from(u32::MAX) } else { args[arg.index()] };
-            match arg.op() {
-                LinuxSeccompOperator::ScmpCmpNe => is != value,
-                LinuxSeccompOperator::ScmpCmpLt => is < value,
-                LinuxSeccompOperator::ScmpCmpLe => is <= value,
-                LinuxSeccompOperator::ScmpCmpEq => is == value,
-                LinuxSeccompOperator::ScmpCmpGe => is >= value,
-                LinuxSeccompOperator::ScmpCmpGt => is > value,
-                LinuxSeccompOperator::ScmpCmpMaskedEq => is & value == two & value,
-            }
-        })
+        entry.names().iter().any(|name| crate::number(name) == number)
+            && entry.args().iter().flatten().all(|arg| {
+                let (value, two) = (arg.value(), arg.value_two().unwrap_or(0));
+                let mask = if arg.op() == LinuxSeccompOperator::ScmpCmpMaskedEq { value } else { 0 };
+                let compared = if arg.op() == LinuxSeccompOperator::ScmpCmpMaskedEq { two } else { value };
+                // Numbers of 32 bits are compared as such.
+                let narrow = compared.max(mask) <= u64::from(u32::MAX);
+                let is = if narrow { args[arg.index()] & u64::from(u32::MAX) } else { args[arg.index()] };
+                match arg.op() {
+                    LinuxSeccompOperator::ScmpCmpNe => is != value,
+                    LinuxSeccompOperator::ScmpCmpLt => is < value,
+                    LinuxSeccompOperator::ScmpCmpLe => is <= value,
+                    LinuxSeccompOperator::ScmpCmpEq => is == value,
+                    LinuxSeccompOperator::ScmpCmpGe => is >= value,
+                    LinuxSeccompOperator::ScmpCmpGt => is > value,
+                    LinuxSeccompOperator::ScmpCmpMaskedEq => is & value == two & value,
+                }
+            })
     });
     let (refusals, allowed): (Vec<_>, Vec<_>) =
         fitting.partition(|entry| entry.action() != LinuxSeccompAction::ScmpActAllow);
@@ -129,7 +133,8 @@ fn said(profile: &LinuxSeccomp, number: u32, args: [u64; 6]) -> u32 {
         true => action(profile.default_action(), profile.default_errno_ret()),
         false => action(LinuxSeccompAction::ScmpActAllow, None),
     });
-    strictest(conditional).map_or(base, |refusal| [base, refusal].into_iter().min_by_key(strictness).unwrap_or(base))
+    strictest(conditional)
+        .map_or(base, |refusal| [base, refusal].into_iter().min_by_key(strictness).unwrap_or(base))
 }
 
 /// As `linux/seccomp.h` has them.

@@ -53,8 +53,7 @@ pub fn manifest(bytes: &[u8], platform: &Platform) -> Result<(), ImageError> {
 /// # Errors
 /// [`ImageError`].
 pub fn configuration(bytes: &[u8], layers: usize, platform: &Platform) -> Result<ImageSettings, ImageError> {
-    let layer =
-        Layer { digest: None, diff_id: String::new(), size: 0, compression: Compression::None };
+    let layer = Layer { digest: None, diff_id: String::new(), size: 0, compression: Compression::None };
     let digest = manifest::digest_of(bytes);
     settings(&manifest::image(None, digest, bytes.to_owned(), vec![layer; layers], platform)?)
 }
