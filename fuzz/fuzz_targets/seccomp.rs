@@ -20,6 +20,9 @@ const MAX_INSTRUCTIONS: u16 = 4096;
 /// `SECCOMP_RET_ALLOW`.
 const ALLOW: u32 = 0x7fff_0000;
 
+/// `SECCOMP_RET_USER_NOTIF`.
+const USER_NOTIF: u32 = 0x7fc0_0000;
+
 /// What every profile has to allow.
 const NEEDED: [&str; 4] = ["sendmsg", "close_range", "execve", "exit_group"];
 
@@ -158,7 +161,9 @@ fn strictness(action: &u32) -> i32 {
 /// What the kernel makes of all filters' verdicts.
 fn verdict(filters: &[Vec<Instruction>], arch: u32, number: u32, args: [u64; 6]) -> u32 {
     let verdicts = filters.iter().map(|filter| run(filter, arch, number, args));
-    verdicts.min_by_key(strictness).expect("there is a filter")
+    let verdict = verdicts.min_by_key(strictness).expect("there is a filter");
+    // Handed over to pid 1, which answers with the errno that it comes with.
+    if verdict & 0xffff_0000 == USER_NOTIF { 0x0005_0000 | (verdict & 0xffff) } else { verdict }
 }
 
 /// Classic BPF over `struct seccomp_data`.
