@@ -15,6 +15,8 @@ mod compile;
 mod engine;
 mod execution;
 mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 mod info;
 mod job;
 mod keeper;
