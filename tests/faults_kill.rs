@@ -24,7 +24,7 @@ use support::{
 };
 use tempfile::TempDir;
 
-const STEPS: usize = 40;
+const STEPS: usize = 28;
 const LANGUAGES: [&str; 4] = ["bash", "c", "javascript", "python"];
 const PARKED: usize = 1;
 /// Requests at once in each step.
@@ -70,7 +70,9 @@ enum Struck {
     /// There was no such process as long as the requests ran.
     Nobody,
     Daemon,
-    Zygote { bundle: String },
+    Zygote {
+        bundle: String,
+    },
     Sandbox,
 }
 
@@ -94,13 +96,7 @@ impl Step {
             // More than are made ahead, whose leaves do not tell what they are for.
             requests[..2 * PARKED + 2].fill_with(|| compiles_anew("c", random));
         }
-        Step {
-            victim,
-            after,
-            at_answer: random.below(4) == 0,
-            requests,
-            choice: random.below(1 << 16),
-        }
+        Step { victim, after, at_answer: random.below(4) == 0, requests, choice: random.below(1 << 16) }
     }
 }
 
@@ -130,7 +126,10 @@ struct Place {
 impl Place {
     fn setup(&self) -> Setup {
         let config = format!("parked = {PARKED}\nlanguages = {LANGUAGES:?}\n");
-        Setup::new().config(&config).state_dir(self.state.path()).env("TMPDIR", self.tmp.path().to_str().unwrap())
+        Setup::new()
+            .config(&config)
+            .state_dir(self.state.path())
+            .env("TMPDIR", self.tmp.path().to_str().unwrap())
     }
 }
 
@@ -149,7 +148,8 @@ fn owned_by(server: &Server) -> Vec<Process> {
 fn census(server: &Server) -> (BTreeMap<String, BTreeSet<i32>>, BTreeMap<String, BTreeSet<i32>>) {
     let below = |part: &str| {
         let mut found = BTreeMap::<String, BTreeSet<i32>>::new();
-        for directory in server.cgroups().iter().flat_map(|cgroup| fs::read_dir(cgroup.join(part))).flatten() {
+        for directory in server.cgroups().iter().flat_map(|cgroup| fs::read_dir(cgroup.join(part))).flatten()
+        {
             let directory = directory.unwrap();
             if directory.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let name = directory.file_name().into_string().unwrap();
@@ -162,7 +162,9 @@ fn census(server: &Server) -> (BTreeMap<String, BTreeSet<i32>>, BTreeMap<String,
     let (mut zygotes, runs) = (below("zygotes"), below("runs"));
     // Of the hierarchies that no limit needs, a sandbox is in its zygote's cgroup.
     for pid in runs.values().flatten() {
-        zygotes.values_mut().for_each(|pids| { pids.remove(pid); });
+        zygotes.values_mut().for_each(|pids| {
+            pids.remove(pid);
+        });
     }
     (zygotes, runs)
 }
@@ -194,9 +196,10 @@ fn strike(server: &Server, step: &Step) -> Option<Struck> {
                 Victim::Main => role(pid) == Some(2),
                 _ => matches!(role(pid), Some(1 | 2)),
             };
-            let pids = leaves.into_iter().filter(|(leaf, _)| wanted(leaf)).flat_map(|(_, pids)| {
-                pids.into_iter().filter(meant).map(|pid| (pid, Struck::Sandbox))
-            });
+            let pids = leaves
+                .into_iter()
+                .filter(|(leaf, _)| wanted(leaf))
+                .flat_map(|(_, pids)| pids.into_iter().filter(meant).map(|pid| (pid, Struck::Sandbox)));
             pids.collect()
         }
     };
@@ -249,7 +252,8 @@ fn perform(server: &Server, step: &Step) -> Result<Struck, String> {
                     Struck::Sandbox => hit == 1,
                     Struck::Nobody | Struck::Daemon => false,
                 };
-                let truth = if may_be { tells_the_truth(request, &response, &struck) } else { Err(String::new()) };
+                let truth =
+                    if may_be { tells_the_truth(request, &response, &struck) } else { Err(String::new()) };
                 truth.map_err(|why| format!("{struck:?}: {why}: {wrong}"))?;
             }
         }
@@ -312,7 +316,8 @@ fn nothing_is_left(server: &Server, place: &Place, mounts: usize) -> Result<(), 
             "zygotes {zygotes:?}, sandboxes {leaves:?}, {containers} containers, {bundles} bundles, \
              {own_mounts} mounts instead of {mounts}, {instances} instances, {temporary} temporary files"
         );
-        (one_each && parked && as_many && own_mounts == mounts && instances == 1 && temporary == 0).then_some(())
+        (one_each && parked && as_many && own_mounts == mounts && instances == 1 && temporary == 0)
+            .then_some(())
     });
     clean.ok_or_else(|| format!("something is left: {last}"))
 }
@@ -340,7 +345,8 @@ fn nothing_is_left_of(dead: &[Legacy], next: &Server, place: &Place) -> Result<(
             dead.iter().flat_map(|legacy| &legacy.processes).filter(|process| process.is_alive()).collect();
         let helpers = mentioning(place.state.path());
         let instances = next.instances();
-        last = format!("cgroups {cgroups:?}, processes {alive:?}, helpers {helpers:?}, instances {instances:?}");
+        last =
+            format!("cgroups {cgroups:?}, processes {alive:?}, helpers {helpers:?}, instances {instances:?}");
         let own_alone = helpers.len() == 1 && instances == [next.instance()];
         (cgroups.is_empty() && alive.is_empty() && own_alone).then_some(())
     });
@@ -382,7 +388,9 @@ fn whoever_is_killed_everybody_is_told_the_truth_and_nothing_is_left() {
             let pid = server.pid();
             server.signal(Signal::SIGTERM);
             server.wait();
-            nothing_is_left_of(&[Legacy { pid, processes: Vec::new() }], &next, &place).map_err(failed).unwrap_or_else(stop);
+            nothing_is_left_of(&[Legacy { pid, processes: Vec::new() }], &next, &place)
+                .map_err(failed)
+                .unwrap_or_else(stop);
             nothing_is_left_of(&dead, &next, &place).map_err(failed).unwrap_or_else(stop);
             server = next;
             *met.entry(step.victim).or_default() += 1;
@@ -400,7 +408,11 @@ fn whoever_is_killed_everybody_is_told_the_truth_and_nothing_is_left() {
         }
         let failed = |why: String| format!("step {number}: {struck:?}: {why}");
         works(&server, &mut random).map_err(failed).unwrap_or_else(stop);
-        assert!(recovering.elapsed() < RECOVERY, "step {number}: it took {:?} to recover", recovering.elapsed());
+        assert!(
+            recovering.elapsed() < RECOVERY,
+            "step {number}: it took {:?} to recover",
+            recovering.elapsed()
+        );
         nothing_is_left(&server, &place, mounts).map_err(failed).unwrap_or_else(stop);
         if !matches!(struck, Struck::Nobody) {
             *met.entry(step.victim).or_default() += 1;

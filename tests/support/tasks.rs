@@ -23,7 +23,8 @@ pub(crate) struct Innocent {
 const ECHO_C: &str = "#include <stdio.h>\nint main(int n, char **v) { char line[99]; fgets(line, 99, stdin); printf(\"%s %s\", v[n - 1], line); }";
 const ECHO_GO: &str = "package main\n\nimport (\n\"bufio\"\n\"fmt\"\n\"os\"\n)\n\nfunc main() {\nline, _ := bufio.NewReader(os.Stdin).ReadString('\\n')\nfmt.Print(os.Args[1], \" \", line)\n}";
 const ECHO_JAVA: &str = "import java.util.Scanner;\nclass Main {\n    public static void main(String[] args) {\n        System.out.println(args[0] + \" \" + new Scanner(System.in).nextLine());\n    }\n}";
-const ECHO_JAVASCRIPT: &str = "const line = require('fs').readFileSync(0, 'utf8'); process.stdout.write(`${process.argv[2]} ${line}`)";
+const ECHO_JAVASCRIPT: &str =
+    "const line = require('fs').readFileSync(0, 'utf8'); process.stdout.write(`${process.argv[2]} ${line}`)";
 const ECHO_TYPESCRIPT: &str = "const line: string = require('fs').readFileSync(0, 'utf8'); process.stdout.write(`${process.argv[2]} ${line}` as string)";
 
 fn echo(language: &str) -> &'static str {
