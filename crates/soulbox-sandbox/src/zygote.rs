@@ -141,12 +141,11 @@ impl Zygote {
     /// [`ZygoteError`], with the end of the zygote's log where there is one.
     pub async fn start(instance: Arc<Instance>, spec: &ZygoteSpec<'_>) -> Result<Self, ZygoteError> {
         let (control, theirs) = SeqPacket::pair()?;
-        let root = instance.directory().join("containers");
         let filters = memory_file("seccomp-filters", |file| file.write_all(&spec.filters.to_bytes()))?;
         let container = Container::start(ContainerSpec {
             id: &spec.id,
             bundle: &spec.bundle,
-            root: &root,
+            instance: &instance,
             log: &spec.bundle.join("zygote.log"),
             layers: &Layers { lower: spec.layers.clone(), upper: None },
             control: Some(theirs),

@@ -6,6 +6,7 @@
 //! ```text
 //! <parent>/<instance>/zygotes/<bundle>     made by libcontainer for a zygote's container
 //! <parent>/<instance>/runs/<execution>     a leaf, for the life of one sandbox
+//! <parent>/<instance>/helpers              helpers of the daemon that make containers, in one hierarchy
 //! ```
 //!
 //! cgroup v2 is used where the host has it unified. On a hybrid or legacy host the same tree is made in
@@ -31,6 +32,9 @@ const UNIFIED_ROOT: &str = "/sys/fs/cgroup";
 /// The controllers without which no limit can be enforced.
 const V2_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
+/// Where helpers are, below the instance's path.
+const HELPERS: &str = "helpers";
+
 /// How long the kernel gets to end the processes of a killed cgroup.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -41,6 +45,20 @@ pub enum CgroupMode {
     V2,
     /// The v1 hierarchies of a legacy or hybrid host.
     V1,
+}
+
+impl CgroupMode {
+    /// The file through which a process without threads joins a cgroup, by writing `0` to it.
+    ///
+    /// On v1 that is `tasks`, which moves one thread: moving a whole process by `cgroup.procs` takes a lock
+    /// over all forks and exits of the machine, for which the kernel waits a grace period of RCU when nobody
+    /// has taken it lately, and a run on an idle machine would start 10 to 20 ms later.
+    fn join_file(self) -> &'static str {
+        match self {
+            CgroupMode::V2 => "cgroup.procs",
+            CgroupMode::V1 => "tasks",
+        }
+    }
 }
 
 /// A cgroup that could not be used as it must.
@@ -135,15 +153,19 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Makes the tree of an instance below `parent`, a path relative to the roots.
-    pub(crate) fn create(parent: &Path, instance: &str) -> Result<Self, CgroupError> {
-        let tree = Tree { hierarchies: Hierarchies::detect()?, path: parent.join(instance) };
-        for root in tree.hierarchies.roots() {
+    /// The tree of an instance below `parent`, a path relative to the roots. Nothing of it is made yet.
+    pub(crate) fn new(parent: &Path, instance: &str) -> Result<Self, CgroupError> {
+        Ok(Tree { hierarchies: Hierarchies::detect()?, path: parent.join(instance) })
+    }
+
+    /// Makes the tree.
+    pub(crate) fn create(&self) -> Result<(), CgroupError> {
+        for root in self.hierarchies.roots() {
             let mut directory = root.to_owned();
-            for component in tree.path.join("runs").components() {
+            for component in self.path.join("runs").components() {
                 directory.push(component);
                 make_directory(&directory)?;
-                if tree.hierarchies.mode() == CgroupMode::V2 {
+                if self.mode() == CgroupMode::V2 {
                     // The parent delegates to what was just made; the root of it all is the host's matter
                     // when it delegates already.
                     if let Some(parent) = directory.parent() {
@@ -151,12 +173,22 @@ impl Tree {
                     }
                 }
             }
-            if tree.hierarchies.mode() == CgroupMode::V2 {
+            if self.mode() == CgroupMode::V2 {
                 enable_controllers(&directory)?;
             }
-            make_directory(&root.join(&tree.path).join("zygotes"))?;
+            for part in ["zygotes", HELPERS] {
+                make_directory(&root.join(&self.path).join(part))?;
+            }
         }
-        Ok(tree)
+        Ok(())
+    }
+
+    /// The file through which a helper without threads joins the tree, by writing `0` to it, before it makes
+    /// anything: whoever removes the tree of a daemon that was killed ends its helpers first. One hierarchy is
+    /// enough for that, and it is the first that [`Tree::directories`] names.
+    pub(crate) fn helpers_file(&self) -> PathBuf {
+        let first = self.hierarchies.roots().first().map(|root| root.join(&self.path)).unwrap_or_default();
+        first.join(HELPERS).join(self.mode().join_file())
     }
 
     pub(crate) fn mode(&self) -> CgroupMode {
