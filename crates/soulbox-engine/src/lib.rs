@@ -43,4 +43,4 @@ pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
-pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall};
+pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, syscall_table};

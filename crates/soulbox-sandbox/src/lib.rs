@@ -29,6 +29,7 @@ mod sandbox;
 mod seccomp;
 mod seqpacket;
 mod sys;
+mod syscall_table;
 mod zygote;
 
 pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
@@ -50,6 +51,7 @@ pub use refused::RefusedSyscall;
 pub use sandbox::{Ended, Remains, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
+pub use syscall_table::syscall_table;
 pub use zygote::{SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteSpec};
 
 /// Where a container sees the directory with the shim and the init.

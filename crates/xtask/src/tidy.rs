@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     (
         "soulbox",
         &[
             "soulbox-api",
+            "soulbox-attack",
             "soulbox-build",
             "soulbox-bundle",
             "soulbox-engine",
@@ -18,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("soulbox-api", &["soulbox-engine"]),
+    ("soulbox-attack", &["soulbox-engine"]),
     ("soulbox-engine", &["soulbox-bundle", "soulbox-sandbox"]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
@@ -177,6 +179,7 @@ fn errors_are_enumerated() {
     }
     for name in [
         "soulbox-api",
+        "soulbox-attack",
         "soulbox-engine",
         "soulbox-build",
         "soulbox-bundle",
