@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use execution::{Execution, check_contract};
 pub(crate) use host::{
-    Holdings, Process, cgroups_of, holdings, mounts_of, open_files_of, processes_below, resident_bytes,
-    zygotes_of,
+    Holdings, Process, cgroups_of, holdings, mounts_of, namespace_pids, open_files_of, processes_below,
+    resident_bytes, zygotes_of,
 };
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;

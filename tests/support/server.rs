@@ -27,6 +27,7 @@ pub(crate) struct Setup {
     key: Option<String>,
     open_files: Option<u32>,
     hidden: Option<PathBuf>,
+    cgroup: Option<PathBuf>,
 }
 
 /// A running server. Dropping it ends it and removes what it had.
@@ -86,6 +87,12 @@ impl Setup {
         self
     }
 
+    /// The cgroup (v2) that the server is started in.
+    pub(crate) fn cgroup(mut self, directory: &Path) -> Self {
+        self.cgroup = Some(directory.to_owned());
+        self
+    }
+
     /// The API key that requests show.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
@@ -120,6 +127,10 @@ impl Setup {
         if let Some(directory) = self.hidden {
             let hide = format!("mount -t tmpfs none {} && exec {SOULBOX} \"$@\"", directory.display());
             command = shell(&format!("exec unshare --mount --propagation private sh -c '{hide}' sh \"$@\""));
+        }
+        if let Some(directory) = self.cgroup {
+            let procs = directory.join("cgroup.procs");
+            command = shell(&format!("echo 0 >{} && exec {SOULBOX} \"$@\"", procs.display()));
         }
         let mut child = command
             .args(["serve", "--listen", listen, "--config"])

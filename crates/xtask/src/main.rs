@@ -8,12 +8,15 @@ use clap::Parser;
 
 #[cfg(test)]
 mod tidy;
+mod vm;
 
 /// Chores of the repository.
 #[derive(Debug, Parser)]
 enum Xtask {
     /// Install what the tests need, and run all of them
     Test,
+    /// Run the tests that need cgroup v2 in a virtual machine; `test` does so as well
+    Vm,
     /// Check formatting, lints and documentation
     Check,
     /// Run the benchmarks against their peers
@@ -21,7 +24,7 @@ enum Xtask {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: [(&str, &str); 17] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -31,11 +34,13 @@ const NEEDED: [(&str, &str); 15] = [
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
+    ("/sbin/mke2fs", "e2fsprogs"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/umoci", "umoci"),
     ("/usr/bin/zstd", "zstd"),
@@ -44,6 +49,7 @@ const NEEDED: [(&str, &str); 15] = [
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Test => test(),
+        Xtask::Vm => vm::test(),
         Xtask::Check => check(),
         Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
     }
@@ -54,7 +60,8 @@ fn test() -> anyhow::Result<()> {
     install_needed(is_root)?;
     ensure!(is_root, "the tests make cgroups and map ids: run them as root");
     // The binary that the integration tests run is built as users build it.
-    cargo(&["test", "--release", "--workspace", "--locked"])
+    cargo(&["test", "--release", "--workspace", "--locked"])?;
+    vm::test()
 }
 
 fn check() -> anyhow::Result<()> {
