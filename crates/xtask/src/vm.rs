@@ -22,12 +22,14 @@ use image::{Image, make_file_system};
 use report::Report;
 
 /// The test programs that run in the machine, and with which arguments: those about limits, the end of runs and
-/// what they leave. What is left out takes minutes of emulation and looks at no cgroup.
-const PROGRAMS: [(&str, &str); 4] = [
+/// what they leave. The others look at no cgroup, or take minutes of emulation.
+const PROGRAMS: [(&str, &str); 3] = [
     ("cgroup_v2", ""),
-    ("statuses", "--skip buffers_of_sockets --skip ten_gigabytes --skip however_much_it_printed"),
-    ("neighbours", ""),
-    ("lifecycle", ""),
+    (
+        "statuses",
+        "memory cpu_time wall_time processes threads fork_bomb cancelled signal --skip buffers_of_sockets",
+    ),
+    ("lifecycle", "sigterm grace idle_server no_process_survives two_servers zygote_that"),
 ];
 
 /// What the machine cannot take, unless it hangs.

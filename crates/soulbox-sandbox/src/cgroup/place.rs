@@ -26,6 +26,9 @@ const DAEMON: &str = "daemon";
 /// What systemd sets to 1 on a cgroup that it delegates, for root and for users.
 const DELEGATION_MARKS: [&str; 2] = ["trusted.delegate", "user.delegate"];
 
+/// Set on a child that was made here, and not by systemd, for whoever has to remove it.
+const OWN_MARK: &str = "user.soulbox";
+
 /// How often processes are moved that appear while others are moved.
 const MOVE_ROUNDS: usize = 100;
 
@@ -81,6 +84,9 @@ impl Place {
         }
         let daemon = self.directory.join(DAEMON);
         make_directory(&daemon)?;
+        if let Err(error) = xattr::set(&daemon, OWN_MARK, b"1") {
+            tracing::warn!(%error, cgroup = %daemon.display(), "stays after the end");
+        }
         move_processes(&self.directory, &daemon)
     }
 
@@ -88,7 +94,8 @@ impl Place {
     pub(super) fn leave(&self) -> Result<(), CgroupError> {
         let daemon = self.directory.join(DAEMON);
         let in_use = super::children(&self.directory).any(|child| child != daemon);
-        if !self.delegated || in_use || !daemon.exists() {
+        let is_own = xattr::get(&daemon, OWN_MARK).is_ok_and(|mark| mark.is_some());
+        if !self.delegated || in_use || !is_own {
             return Ok(());
         }
         let without: Vec<_> = V2_CONTROLLERS.iter().map(|controller| format!("-{controller}")).collect();
