@@ -43,6 +43,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// How often something is looked at that tells of its changes in no other way.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// A limit of time, in milliseconds, as much longer as programs are slower here: under emulation, by
+/// `SOULBOX_TEST_SLOWNESS` times.
+pub(crate) fn slower(ms: u64) -> u64 {
+    let times = std::env::var("SOULBOX_TEST_SLOWNESS").map_or(1, |times| times.parse().unwrap());
+    ms * times
+}
+
 /// Looks until there is something, and fails at the deadline.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {

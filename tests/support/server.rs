@@ -91,6 +91,12 @@ impl Setup {
         self
     }
 
+    /// The cgroup (v2) that the server is started in.
+    pub(crate) fn cgroup(self, directory: &Path) -> Self {
+        let procs = directory.join("cgroup.procs");
+        self.prelude(&format!("echo 0 >{} || exit", procs.display()))
+    }
+
     /// The API key that requests show.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());

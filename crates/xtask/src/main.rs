@@ -10,6 +10,7 @@ use clap::Parser;
 mod fuzz;
 #[cfg(test)]
 mod tidy;
+mod vm;
 
 /// Chores of the repository.
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ enum Xtask {
         /// These targets alone, by their names in fuzz/fuzz_targets
         targets: Vec<String>,
     },
+    /// Run the tests that need cgroup v2 in a virtual machine; `test` does so as well
+    Vm,
     /// Check formatting, lints and documentation
     Check,
     /// Run the benchmarks against their peers
@@ -34,7 +37,7 @@ enum Xtask {
 const FUZZ_SECONDS: u64 = 60;
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 18] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -46,11 +49,13 @@ const NEEDED: [(&str, &str); 16] = [
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
+    ("/sbin/mke2fs", "e2fsprogs"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/umoci", "umoci"),
     ("/usr/bin/zstd", "zstd"),
@@ -60,6 +65,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Test => test(),
         Xtask::Fuzz { seconds, targets } => fuzz::run(Duration::from_secs(seconds), &targets),
+        Xtask::Vm => vm::test(),
         Xtask::Check => check(),
         Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
     }
@@ -71,6 +77,7 @@ fn test() -> anyhow::Result<()> {
     ensure!(is_root, "the tests make cgroups and map ids: run them as root");
     // The binary that the integration tests run is built as users build it.
     cargo(&["test", "--release", "--workspace", "--locked"])?;
+    vm::test()?;
     fuzz::run(Duration::from_secs(FUZZ_SECONDS), &[])
 }
 

@@ -3,7 +3,7 @@
 //! The last word has a real execution of every available language: where that fails, `soulbox run` would.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -107,7 +107,11 @@ fn host_checks(facts: &HostFacts) -> Vec<Check> {
         Some("sysctl -w user.max_user_namespaces=10000, with a kernel that has CONFIG_USER_NS"),
     );
     let cgroups = match &facts.cgroups {
-        Ok(CgroupMode::V2) => check("cgroups", Verdict::Ok, "v2, with memory, pids and cpu", None),
+        Ok(CgroupMode::V2) => {
+            let place = facts.cgroup_place.as_deref().unwrap_or(Path::new("/sys/fs/cgroup"));
+            let detail = format!("v2, with memory, pids and cpu, below {}", place.display());
+            check("cgroups", Verdict::Ok, detail, None)
+        }
         Ok(CgroupMode::V1) => check(
             "cgroups",
             Verdict::Warning,
@@ -118,7 +122,9 @@ fn host_checks(facts: &HostFacts) -> Vec<Check> {
             "cgroups",
             Verdict::Failed,
             error.to_string(),
-            Some("mount cgroup2 at /sys/fs/cgroup with the controllers memory, pids and cpu"),
+            Some(
+                "mount cgroup2 at /sys/fs/cgroup with the controllers memory, pids and cpu, and delegate them (systemd: Delegate=yes)",
+            ),
         ),
     };
     let has = |action: &str| facts.seccomp_actions.iter().any(|known| known == action);
@@ -240,6 +246,7 @@ mod tests {
             root: false,
             max_user_namespaces: Some(0),
             cgroups: Ok(CgroupMode::V1),
+            cgroup_place: None,
             seccomp_actions: Vec::new(),
         };
         for check in host_checks(&facts) {
