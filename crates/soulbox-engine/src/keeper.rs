@@ -14,7 +14,7 @@ use soulbox_bundle::{
     Bundle, BundleSource, ContainerSettings, MaterializeError, Places, StartMode, Unavailable,
 };
 use soulbox_sandbox::{
-    Filters, INIT, Instance, RUNTIME_DIR, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec, error_chain,
+    Filters, INIT, Instance, RUNTIME_DIR, Rights, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec, error_chain,
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) enum NewKeeperError {
     #[error("its seccomp profile cannot be compiled")]
     Seccomp(#[from] SeccompError),
-    #[error("there are no more host ids for its container")]
+    #[error("there are no more ids for its container: serve fewer bundles, or have more subordinate ids")]
     NoIds,
 }
 
@@ -66,6 +66,7 @@ pub(crate) struct Premises {
     slots: Arc<IdSlots>,
     /// Of all containers, so that no name comes again while something of the one before may be left.
     next_generation: AtomicU64,
+    rights: Rights,
     prepared_dir: PathBuf,
     /// The limits of a program that asks for none.
     default_limits: Limits,
@@ -77,8 +78,9 @@ impl Premises {
     pub(crate) fn new(instance: Arc<Instance>, config: &EngineConfig) -> Self {
         Premises {
             instance,
-            slots: Arc::new(IdSlots::new(config.first_host_id)),
+            slots: Arc::new(IdSlots::new(config.ids)),
             next_generation: AtomicU64::new(1),
+            rights: config.rights,
             prepared_dir: config.prepared_dir.clone(),
             default_limits: config.limits.default,
             parked: config.parked,
@@ -299,7 +301,7 @@ impl Keeper {
         let cgroup = premises.instance.zygote_cgroup(id);
         let version = self.version.clone().unwrap_or_default();
         let laid_out = tokio::task::spawn_blocking(move || {
-            let prepared = prepare(&bundle, &version, &premises.prepared_dir, ids)?;
+            let prepared = prepare(&bundle, &version, &premises.prepared_dir, ids, premises.rights)?;
             let settings = ContainerSettings {
                 cgroup: &cgroup,
                 mode,
@@ -316,7 +318,7 @@ impl Keeper {
         laid_out.await.map_err(|_| KeeperError::Interrupted)??;
         let layers = self.bundle.layers().to_vec();
         let (id, bundle) = (id.to_owned(), directory.to_owned());
-        let spec = ZygoteSpec { id, bundle, layers, filters: &self.filters };
+        let spec = ZygoteSpec { id, bundle, layers, ids: self.slot.ids().count, filters: &self.filters };
         Ok(Zygote::start(Arc::clone(&self.premises.instance), &spec).await?)
     }
 

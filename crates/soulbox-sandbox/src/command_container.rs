@@ -177,9 +177,10 @@ pub async fn run_command(
     let container = Container::start(ContainerSpec {
         id: &id,
         bundle: &directory.0,
-        root: &instance.directory().join("containers"),
+        root: &instance.containers(),
         log: &log,
         layers: &Layers { lower, upper: upper.map(|Changes { upper, work }| Upper { upper, work }) },
+        view: instance.view(),
         control: None,
     })
     .await?;

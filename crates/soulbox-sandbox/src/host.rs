@@ -5,6 +5,7 @@
 use std::fs;
 
 use crate::cgroup::{CgroupError, CgroupMode, Hierarchies};
+use crate::rootless::Rights;
 
 /// What was found.
 #[derive(Debug)]
@@ -22,16 +23,11 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
-    /// Whether this process is root.
-    pub fn is_root() -> bool {
-        nix::unistd::geteuid().is_root()
-    }
-
     /// Looks.
     pub fn gather() -> Self {
         HostFacts {
             kernel_release: read_trimmed("/proc/sys/kernel/osrelease").unwrap_or_default(),
-            root: Self::is_root(),
+            root: Rights::of_root().is_some(),
             max_user_namespaces: read_trimmed("/proc/sys/user/max_user_namespaces")
                 .and_then(|text| text.parse().ok()),
             cgroups: Hierarchies::detect().map(|hierarchies| hierarchies.mode()),

@@ -133,8 +133,8 @@ pub struct RunReport {
     pub stdout: Output,
     /// What it wrote to standard error.
     pub stderr: Output,
-    /// What its cgroup counted.
-    pub usage: LeafUsage,
+    /// What its cgroup counted; nothing does without one.
+    pub usage: Option<LeafUsage>,
     /// Bytes on its tmpfs at the end, beyond the files it was given. 0 when it did not end by itself.
     pub disk_written_bytes: u64,
     /// Whether its tmpfs was full at the end.
@@ -172,7 +172,8 @@ pub enum RunError {
 pub struct Sandbox {
     pidfd: KillOnDrop,
     job_socket: SeqPacket,
-    leaf: Leaf,
+    /// None on a host where an ordinary user has no cgroups.
+    leaf: Option<Leaf>,
     /// Where its network namespace goes when it is as good as new.
     networks: Arc<Networks>,
     /// Goes back when the sandbox is gone.
@@ -201,7 +202,7 @@ impl Sandbox {
     pub(crate) fn new(
         pidfd: OwnedFd,
         job_socket: SeqPacket,
-        leaf: Leaf,
+        leaf: Option<Leaf>,
         id: SandboxId,
         networks: Arc<Networks>,
     ) -> io::Result<Self> {
@@ -221,8 +222,11 @@ impl Sandbox {
         cancel: &CancellationToken,
     ) -> Result<(RunReport, Remains), RunError> {
         let handed_over = Instant::now();
-        self.leaf.set_limits(leaf)?;
-        let oom_event = self.leaf.oom_event()?;
+        let mut oom_event = None;
+        if let Some(own) = &mut self.leaf {
+            own.set_limits(leaf)?;
+            oom_event = own.oom_event()?;
+        }
         let (mut streams, stdin) = self.hand_over(workload, limits).await?;
         let mut watch = Watch::new(limits, handed_over);
         let seen = watch.run(&self, &mut streams, stdin, oom_event, cancel).await;
@@ -238,13 +242,13 @@ impl Sandbox {
                 watch.killed_for.get_or_insert(Ended::OutputLimit(stream));
             }
         }
-        let usage = self.leaf.usage();
+        let usage = self.leaf.as_ref().map(Leaf::usage).transpose();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         let (collected, made) = watch.collect(workload).await;
         seen?;
         let usage = usage?;
         let report = RunReport {
-            ended: watch.verdict(&usage),
+            ended: watch.verdict(usage.as_ref()),
             start_time: watch.started.unwrap_or(handed_over).saturating_duration_since(handed_over),
             since_start: watch.started.map_or(Duration::ZERO, |started| started.elapsed()),
             main_ended: watch.exited.as_ref().map(|exited| exited.ended),
@@ -387,8 +391,8 @@ impl<'a> Watch<'a> {
                 () = sleep_until(self.deadline), if may_end => {
                     Some(if self.started.is_some() { Ended::WallTime } else { Ended::SetupTimeout })
                 }
-                () = sleep_until(self.next_cpu_check), if may_end && self.started.is_some() => {
-                    self.check_cpu(&sandbox.leaf)?
+                leaf = self.cpu_check_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
+                    self.check_cpu(leaf)?
                 }
                 () = out_of_memory(oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
                 () = cancel.cancelled(), if may_end => Some(Ended::Cancelled),
@@ -433,6 +437,20 @@ impl<'a> Watch<'a> {
         cpu_time.div_f64(self.limits.cpus).max(MIN_CPU_CHECK)
     }
 
+    /// Resolves when cpu time is to be looked at, with what counts it; never, where nothing does.
+    fn cpu_check_due<'l>(&self, leaf: Option<&'l Leaf>) -> impl Future<Output = &'l Leaf> + use<'l> {
+        let due = self.next_cpu_check;
+        async move {
+            match leaf {
+                Some(leaf) => {
+                    sleep_until(due).await;
+                    leaf
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     fn check_cpu(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
         match self.limits.cpu_time.checked_sub(leaf.cpu_time()?) {
             None | Some(Duration::ZERO) => Ok(Some(Ended::CpuTime)),
@@ -444,19 +462,20 @@ impl<'a> Watch<'a> {
     }
 
     /// What ended the run, most certain evidence first.
-    fn verdict(&self, usage: &LeafUsage) -> Ended {
+    fn verdict(&self, usage: Option<&LeafUsage>) -> Ended {
         if let Some(reason) = self.killed_for {
             return reason;
         }
-        if usage.oom_kills > 0 {
+        if usage.is_some_and(|usage| usage.oom_kills > 0) {
             return Ended::OutOfMemory;
         }
         if let Some(error) = self.setup_failed {
             return Ended::SetupFailed(error);
         }
+        let over_cpu_time = usage.is_some_and(|usage| usage.cpu_time > self.limits.cpu_time);
         match &self.exited {
             // Before the program ran, the main process ends only by telling why; without, it was ended.
-            Some(_) if self.started.is_some() && usage.cpu_time > self.limits.cpu_time => Ended::CpuTime,
+            Some(_) if self.started.is_some() && over_cpu_time => Ended::CpuTime,
             Some(_) if self.started.is_some() && self.run_time() > self.limits.wall_time => Ended::WallTime,
             Some(exited) if self.started.is_some() => exited.ended,
             _ => Ended::ZygoteLost,

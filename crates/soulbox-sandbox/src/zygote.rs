@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cgroup::{CgroupError, LeafLimits};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits};
 use crate::container::{Container, ContainerError, ContainerSpec};
 use crate::instance::Instance;
 use crate::layers::Layers;
@@ -31,7 +31,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a zygote may take to answer a spawn before it counts as wedged. One takes under a millisecond.
 const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The ids that sandboxes run as inside a container: unprivileged ones, each used by one sandbox at a time.
+/// The ids that sandboxes run as inside a container, as many of them as it has: unprivileged ones, each used by one
+/// sandbox at a time.
 const SANDBOX_IDS: std::ops::Range<u32> = 1000..60_000;
 
 /// Network namespaces kept for sandboxes to come; each takes some 100 KB of the kernel's memory.
@@ -47,6 +48,8 @@ pub struct ZygoteSpec<'a> {
     /// Directories that lie below the bundle's `rootfs`, lowest first, and with it are the root file system.
     /// Empty, and `rootfs` is all of it. They are read only.
     pub layers: Vec<PathBuf>,
+    /// How many ids the container has, from 0 on.
+    pub ids: u32,
     /// The filters of all its sandboxes.
     pub filters: &'a Filters,
 }
@@ -98,7 +101,7 @@ pub enum SpawnError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     /// More sandboxes than ids.
-    #[error("all {} ids for sandboxes are in use", SANDBOX_IDS.len())]
+    #[error("all ids for sandboxes are in use")]
     NoId,
     /// The daemon could not make what it needs for it.
     #[error("cannot prepare the sockets of a sandbox")]
@@ -135,7 +138,7 @@ impl Zygote {
     /// [`ZygoteError`], with the end of the zygote's log where there is one.
     pub async fn start(instance: Arc<Instance>, spec: &ZygoteSpec<'_>) -> Result<Self, ZygoteError> {
         let (control, theirs) = SeqPacket::pair()?;
-        let root = instance.directory().join("containers");
+        let root = instance.containers();
         let filters = memory_file("seccomp-filters", |file| file.write_all(&spec.filters.to_bytes()))?;
         let container = Container::start(ContainerSpec {
             id: &spec.id,
@@ -143,6 +146,7 @@ impl Zygote {
             root: &root,
             log: &spec.bundle.join("zygote.log"),
             layers: &Layers { lower: spec.layers.clone(), upper: None },
+            view: instance.view(),
             control: Some(theirs),
         })
         .await?;
@@ -168,7 +172,8 @@ impl Zygote {
             lost: CancellationToken::new(),
         });
         let reader = tokio::spawn(read_answers(Arc::clone(&shared)));
-        let (next_seq, ids, networks) = (AtomicU64::new(1), Arc::default(), Arc::default());
+        let ids = Arc::new(IdPool { end: SANDBOX_IDS.end.min(spec.ids), taken: Mutex::default() });
+        let (next_seq, networks) = (AtomicU64::new(1), Arc::default());
         Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks })
     }
 
@@ -179,7 +184,7 @@ impl Zygote {
     pub async fn spawn(&self, name: &str, limits: &LeafLimits) -> Result<Sandbox, SpawnError> {
         let id = IdPool::take(&self.ids).ok_or(SpawnError::NoId)?;
         let leaf = self.instance.leaf(name, limits)?;
-        let join_files = leaf.open_join_files()?;
+        let join_files = leaf.as_ref().map_or_else(|| Ok(Vec::new()), Leaf::open_join_files)?;
         let (job_socket, theirs) = SeqPacket::pair()?;
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
@@ -293,8 +298,10 @@ impl Networks {
 }
 
 /// The ids in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct IdPool {
+    /// The first that is not the container's.
+    end: u32,
     taken: Mutex<BTreeSet<u32>>,
 }
 
@@ -314,7 +321,7 @@ impl IdPool {
     fn take(pool: &Arc<Self>) -> Option<SandboxId> {
         let mut taken = pool.taken();
         // Ids are dense from the start, so that the first gap is found after as many steps as are in use.
-        let id = SANDBOX_IDS.zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
+        let id = (SANDBOX_IDS.start..pool.end).zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
         let id = id.into_iter().find_map(|(candidate, used)| (candidate != used).then_some(candidate))?;
         taken.insert(id);
         drop(taken);
@@ -334,12 +341,14 @@ mod tests {
 
     #[test]
     fn an_id_is_used_by_one_at_a_time() {
-        let pool = Arc::new(IdPool::default());
+        let pool = Arc::new(IdPool { end: 1004, taken: Mutex::default() });
         let take = || IdPool::take(&pool).unwrap();
         let (a, b, c) = (take(), take(), take());
         assert_eq!([a.id, b.id, c.id], [1000, 1001, 1002]);
         drop(b);
         let again = take();
-        assert_eq!([again.id, take().id], [1001, 1003]);
+        let last = take();
+        assert_eq!([again.id, last.id], [1001, 1003]);
+        assert!(IdPool::take(&pool).is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use soulbox_engine::LimitName;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
@@ -20,6 +21,15 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What an operator has to say where limits cannot be enforced.
+#[derive(Debug, Args)]
+pub(crate) struct UnenforcedArgs {
+    /// Run without these limits where nothing can enforce them, for example memory_bytes,pids,cpus,cpu_time_ms; all
+    /// that are not in force must be named
+    #[arg(long, value_name = "LIMITS", value_delimiter = ',')]
+    pub(crate) allow_unenforced: Vec<LimitName>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +76,8 @@ pub(crate) struct RunArgs {
     pub(crate) env: Vec<String>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) unenforced: UnenforcedArgs,
     /// Print the whole result as JSON, and exit with 0 when there is one
     #[arg(long)]
     pub(crate) json: bool,
@@ -107,6 +119,8 @@ pub(crate) struct ServeArgs {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE", env = "SOULBOX_CONFIG", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) unenforced: UnenforcedArgs,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +128,8 @@ pub(crate) struct DoctorArgs {
     /// Print the checks as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) unenforced: UnenforcedArgs,
 }
 
 #[derive(Debug, Args)]
