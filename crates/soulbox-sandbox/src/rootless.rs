@@ -160,6 +160,8 @@ impl SubordinateIds {
         if !mapped.status.success() {
             return Err(RootlessError::Map(String::from_utf8_lossy(&mapped.stderr).trim().to_owned()));
         }
+        // Containers map theirs to these, and have to (see `close_project_ids` of the zygote).
+        fs::write("/proc/self/projid_map", "0 0 1\n").map_err(refused)?;
         // Refused where the host gives no rights in the namespace, whatever its maps say.
         setgroups(&[]).map_err(|errno| refused(errno.into()))?;
         umask(Mode::S_IWGRP | Mode::S_IWOTH);

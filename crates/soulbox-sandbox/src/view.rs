@@ -61,6 +61,8 @@ fn leave_sys_out() -> io::Result<()> {
             mount(Some(&from), &to, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)?;
         }
     }
+    // Where libcontainer looks for cgroups, and finds none.
+    make_directories(&root.join("sys/fs/cgroup"))?;
     chdir(root)?;
     pivot_root(".", ".")?;
     umount2(".", MntFlags::MNT_DETACH)?;
