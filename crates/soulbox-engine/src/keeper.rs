@@ -14,7 +14,8 @@ use soulbox_bundle::{
     Bundle, BundleSource, ContainerSettings, MaterializeError, Places, StartMode, Unavailable,
 };
 use soulbox_sandbox::{
-    Filters, INIT, Instance, RUNTIME_DIR, Rights, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec, error_chain,
+    Filters, INIT, Instance, RUNTIME_DIR, Rights, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec,
+    error_chain,
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;

@@ -85,9 +85,9 @@ impl FromStr for LimitName {
     }
 }
 
-/// The limits that cgroups enforce: without those, none of them is in force.
-pub(crate) const OF_CGROUPS: [LimitName; 4] =
-    [LimitName::Memory, LimitName::Pids, LimitName::Cpus, LimitName::CpuTime];
+/// The limits that cgroups alone enforce: without those, none of them is in force. (Processes can be counted for a
+/// user, and each sandbox is another one.)
+pub(crate) const OF_CGROUPS: [LimitName; 3] = [LimitName::Memory, LimitName::Cpus, LimitName::CpuTime];
 
 /// Limits by name, for a person.
 pub(crate) fn names(limits: &[LimitName]) -> String {
@@ -331,7 +331,7 @@ mod tests {
             assert_eq!(name.to_string().parse(), Ok(name));
         }
         assert!("memory".parse::<LimitName>().unwrap_err().to_string().contains("memory_bytes"));
-        assert_eq!(names(&OF_CGROUPS), "memory_bytes,pids,cpus,cpu_time_ms");
+        assert_eq!(names(&OF_CGROUPS), "memory_bytes,cpus,cpu_time_ms");
     }
 
     proptest! {

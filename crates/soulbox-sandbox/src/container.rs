@@ -276,7 +276,11 @@ fn parse_words(words: &[OsString]) -> Option<(Layers, Option<View>)> {
 /// `state-without-sys` and the state directory.
 pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let usage = || format!("usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG [lower|upper|work|state|state-without-sys DIRECTORY]...");
+    let usage = || {
+        format!(
+            "usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG [lower|upper|work|state|state-without-sys DIRECTORY]..."
+        )
+    };
     let result = match args.as_slice() {
         [id, bundle, root, log, words @ ..] => {
             let (id, log) = (id.to_string_lossy(), Path::new(log));
@@ -316,7 +320,8 @@ fn create(
             .map_err(|error| format!("cannot place the control socket: {error}"))?;
     }
     if let Some(view) = view {
-        view.enter().map_err(|error| format!("cannot look at the host without what is not the user's: {error}"))?;
+        view.enter()
+            .map_err(|error| format!("cannot look at the host without what is not the user's: {error}"))?;
     }
     if !layers.is_empty() {
         layers
@@ -355,8 +360,11 @@ fn note_init(directory: &Path, pid: i32) -> Result<(), ContainerError> {
     // One that has ended already has nothing to be ended.
     let Some(started) = start_time(pid) else { return Ok(()) };
     let path = directory.join(INIT_FILE);
-    fs::write(&path, format!("{pid} {started}"))
-        .map_err(|source| ContainerError::Io { action: "write", path, source })
+    fs::write(&path, format!("{pid} {started}")).map_err(|source| ContainerError::Io {
+        action: "write",
+        path,
+        source,
+    })
 }
 
 /// When a process was started, in the kernel's ticks: with the pid it is one process (proc_pid_stat(5)).
@@ -371,7 +379,8 @@ fn start_time(pid: i32) -> Option<u64> {
 pub(crate) fn end_left_containers(containers: &Path) {
     let entries = fs::read_dir(containers).into_iter().flatten().flatten();
     for init in entries.filter_map(|entry| fs::read_to_string(entry.path().join(INIT_FILE)).ok()) {
-        let numbers = init.split_once(' ').and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
+        let numbers =
+            init.split_once(' ').and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
         let Some((pid, started)) = numbers else { continue };
         // The descriptor first: what it names cannot come to be another process.
         let Ok(pidfd) = sys::pidfd_open(pid) else { continue };

@@ -116,8 +116,8 @@ impl Instance {
     /// Which cgroups its limits are enforced with.
     ///
     /// # Errors
-    /// Why there are none, for an ordinary user. Then nothing enforces [`LeafLimits`] and nothing counts
-    /// [`LeafUsage`](crate::LeafUsage).
+    /// Why there are none, for an ordinary user. Then nothing enforces [`LeafLimits`] but for processes, and
+    /// nothing counts [`LeafUsage`](crate::LeafUsage).
     pub fn cgroup_mode(&self) -> Result<CgroupMode, &CgroupError> {
         self.tree.as_ref().map(Tree::mode)
     }
@@ -254,7 +254,9 @@ mod tests {
         let below = directory.path().join("below");
         fs::create_dir(&below).unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(matches!(check_open(&below, Path::new("/")), Err(InstanceError::Closed(path)) if path == directory.path()));
+        assert!(
+            matches!(check_open(&below, Path::new("/")), Err(InstanceError::Closed(path)) if path == directory.path())
+        );
         // An ordinary user's home directory may be closed; what SoulBox has in it may not.
         check_open(&below, &below).unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();

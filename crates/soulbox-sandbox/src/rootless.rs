@@ -271,7 +271,10 @@ mod tests {
 
     #[test]
     fn what_is_there_twice_counts_once() {
-        assert_eq!(ranges("me:1000:100\n1000:1000:100\nme:1050:100\nme:1060:10\n"), [(1000, 100), (1100, 50)]);
+        assert_eq!(
+            ranges("me:1000:100\n1000:1000:100\nme:1050:100\nme:1060:10\n"),
+            [(1000, 100), (1100, 50)]
+        );
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl Sandbox {
             own.set_limits(leaf)?;
             oom_event = own.oom_event()?;
         }
-        let (mut streams, stdin) = self.hand_over(workload, limits).await?;
+        let (mut streams, stdin) = self.hand_over(workload, limits, leaf.pids).await?;
         let mut watch = Watch::new(limits, handed_over);
         let seen = watch.run(&self, &mut streams, stdin, oom_event, cancel).await;
         if seen.is_err() {
@@ -269,6 +269,7 @@ impl Sandbox {
         &self,
         workload: &'w Workload,
         limits: &RunLimits,
+        pids: u64,
     ) -> Result<(Streams, StdinPipe<'w>), RunError> {
         let program = encode(workload)?;
         let job = Job {
@@ -278,6 +279,7 @@ impl Sandbox {
             stack_bytes: limits.stack_bytes,
             heap_bytes: workload.heap_bytes,
             executable: workload.executable.is_some(),
+            processes: if self.leaf.is_some() { 0 } else { pids },
         };
         let program = memory_file("program", |file| file.write_all(&program))?;
         let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use soulbox_engine::LimitName;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use soulbox_engine::LimitName;
 
 /// Runs untrusted code, fast and safely, without Docker.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 /// What an operator has to say where limits cannot be enforced.
 #[derive(Debug, Args)]
 pub(crate) struct UnenforcedArgs {
-    /// Run without these limits where nothing can enforce them, for example memory_bytes,pids,cpus,cpu_time_ms; all
+    /// Run without these limits where nothing can enforce them, for example memory_bytes,cpus,cpu_time_ms; all
     /// that are not in force must be named
     #[arg(long, value_name = "LIMITS", value_delimiter = ',')]
     pub(crate) allow_unenforced: Vec<LimitName>,

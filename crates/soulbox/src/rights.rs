@@ -19,7 +19,9 @@ pub(crate) fn take(config: &mut EngineConfig) -> anyhow::Result<String> {
     config.rights = Rights::UserNamespace;
     config.ids = IdSupply::of_ordinary_user(EngineConfig::FIRST_HOST_ID, ids.count());
     let (user, count, first) = (ids.user(), ids.count(), ids.first());
-    Ok(format!("{user}, an ordinary user with {count} subordinate ids, from {first} on; sandboxes have ids of these"))
+    Ok(format!(
+        "{user}, an ordinary user with {count} subordinate ids, from {first} on; sandboxes have ids of these"
+    ))
 }
 
 /// Refuses what only root can do: a stored bundle's files belong to ids of the host that no user has.

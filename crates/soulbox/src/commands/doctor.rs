@@ -111,7 +111,9 @@ fn host_checks(facts: &HostFacts, rights: Result<&String, &anyhow::Error>) -> Ve
     );
     let user = match rights {
         Ok(detail) => check("privileges", Verdict::Ok, detail, None),
-        Err(error) => check("privileges", Verdict::Failed, format!("{error:#}"), Some("do so, or run as root")),
+        Err(error) => {
+            check("privileges", Verdict::Failed, format!("{error:#}"), Some("do so, or run as root"))
+        }
     };
     let namespaces = facts.max_user_namespaces;
     let namespaces = check(
@@ -168,7 +170,9 @@ fn engine_checks(config: EngineConfig) -> anyhow::Result<Tried> {
             Err(error) => {
                 let (name, remedy) = match &error {
                     StartError::Unenforced { .. } => ("limits", "do one of these"),
-                    StartError::Instance(_) => ("state directory", "choose another --state-dir, or run as root"),
+                    StartError::Instance(_) => {
+                        ("state directory", "choose another --state-dir, or run as root")
+                    }
                 };
                 let detail = format!("{:#}", anyhow::Error::from(error));
                 let checks = vec![check(name, Verdict::Failed, detail, Some(remedy))];
