@@ -156,8 +156,13 @@ fn a_user_without_ids_is_told_what_to_add() {
 #[test]
 fn ids_are_found_by_number_and_in_several_ranges() {
     let first = FIRST_SUBORDINATE_ID;
-    let user = Ordinary::with_ids(&format!("54321:{first}:1500\nordinary:{}:1500\n", first + 5000));
-    assert_eq!(run(&user, "bash", "echo ran").1, "ran\n");
+    // Neither range has enough for both containers.
+    let user = Ordinary::with_ids(&format!("54321:{first}:2500\nordinary:{}:3000\n", first + 5000));
+    let server = serve(&user);
+    for (language, code) in [("python", "print('ran')"), ("bash", "echo ran")] {
+        let execution = server.execute(json!({"language": language, "code": code}));
+        assert_eq!(execution.is("succeeded").stdout(), "ran\n");
+    }
 }
 
 #[test]

@@ -158,7 +158,9 @@ impl Drop for Instance {
 }
 
 /// Makes the directory of all instances below the state directory, and checks who could change what lies there.
-/// The way to an ordinary user's may be closed to others: the helpers that need it open it for themselves.
+/// The way to an ordinary user's may be closed to others: the helpers that need it open it for themselves. Also ends
+/// what dead instances left running, which the user can do and another user namespace of the user's cannot
+/// (user_namespaces(7), "Capabilities").
 ///
 /// # Errors
 /// [`InstanceError`] when it cannot be used.
@@ -169,6 +171,8 @@ pub fn make_state_dir(state_dir: &Path, rights: Rights) -> Result<PathBuf, Insta
         Rights::UserNamespace => instances.parent().unwrap_or(&instances),
     };
     check_open(&instances, inner)?;
+    let _all = lock(&instances.join(LOCK_FILE))?;
+    dead(&instances)?.iter().for_each(|instance| end_left_containers(&instance.join(CONTAINERS)));
     Ok(instances)
 }
 
@@ -222,20 +226,23 @@ fn lock(path: &Path) -> Result<Flock<File>, InstanceError> {
         .map_err(|(_, errno)| InstanceError::io("lock", path)(errno.into()))
 }
 
-/// Ends the processes and removes the cgroups and directories of instances whose lock nobody holds.
-fn clean_dead(instances: &Path) -> Result<(), InstanceError> {
+/// The directories of instances whose lock nobody holds.
+fn dead(instances: &Path) -> Result<Vec<PathBuf>, InstanceError> {
     let entries = fs::read_dir(instances).map_err(InstanceError::io("read", instances))?;
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let directory = entry.path();
-        let alive = File::open(directory.join(LOCK_FILE))
-            .is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err());
-        if alive {
-            continue;
-        }
-        end_left_containers(&directory.join(CONTAINERS));
+    let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let is_alive = |directory: &PathBuf| {
+        File::open(directory.join(LOCK_FILE))
+            .is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err())
+    };
+    Ok(directories.map(|entry| entry.path()).filter(|directory| !is_alive(directory)).collect())
+}
+
+/// Ends the processes and removes the cgroups and directories of dead instances.
+fn clean_dead(instances: &Path) -> Result<(), InstanceError> {
+    for directory in dead(instances)? {
         tracing::info!(directory = %directory.display(), "cleaning up after an instance that was killed");
         let list = fs::read_to_string(directory.join(CGROUPS_FILE)).unwrap_or_default();
-        let own = Path::new(CGROUP_PARENT).join(entry.file_name());
+        let own = Path::new(CGROUP_PARENT).join(directory.file_name().unwrap_or_default());
         for cgroup in list.lines().map(Path::new).filter(|cgroup| cgroup.ends_with(&own)) {
             cgroup::remove_tree(cgroup)?;
         }

@@ -50,13 +50,15 @@ impl Rights {
 #[derive(Debug, thiserror::Error)]
 pub enum RootlessError {
     /// No ids, or too few.
-    #[error("{user} has {count} subordinate ids in {file}, and containers need {needed}: as root, {remedy}")]
+    #[error(
+        "{user} has {count} subordinate ids in {file}, and each container needs {needed} in a row: as root, {remedy}"
+    )]
     TooFewIds {
         /// The user's name, or else the uid.
         user: String,
         /// How many there are.
         count: u32,
-        /// How many there must be.
+        /// How many there must be in one range.
         needed: u32,
         /// Where they are looked for.
         file: &'static str,
@@ -83,25 +85,28 @@ pub enum RootlessError {
 #[derive(Clone, Debug)]
 pub struct SubordinateIds {
     user: String,
+    /// As many of each range as whole containers can have.
     uids: Vec<HostIds>,
     gids: Vec<HostIds>,
 }
 
 impl SubordinateIds {
-    /// Finds them, at least `needed` of either kind.
+    /// Finds those that containers can have which need so many each. The ids of one must be in one range, since the
+    /// kernel maps them from one.
     ///
     /// # Errors
     /// [`RootlessError::TooFewIds`].
-    pub fn find(needed: u32) -> Result<Self, RootlessError> {
+    pub fn find(per_container: u32) -> Result<Self, RootlessError> {
         let uid = getuid();
         let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
         let of_file = |file: &'static str, option: &str| {
             let text = fs::read_to_string(file).unwrap_or_default();
             let ranges = ranges_of(&text, name.as_deref(), uid);
-            let count = count_of(&ranges);
-            if count >= needed {
-                return Ok(ranges);
+            let usable = in_multiples_of(per_container, &ranges);
+            if !usable.is_empty() {
+                return Ok(usable);
             }
+            let (count, needed) = (count_of(&ranges), per_container);
             let user = name.clone().unwrap_or_else(|| uid.to_string());
             let first = first_free(&text);
             let remedy = format!("usermod {option} {first}-{} {user}", first + (USUAL_COUNT - 1));
@@ -187,6 +192,12 @@ fn ranges_of(text: &str, name: Option<&str>, uid: Uid) -> Vec<HostIds> {
     ranges.retain(|range| range.count > 0);
     ranges.truncate(MAX_RANGES);
     ranges
+}
+
+/// The first part of each range that is a multiple of so many.
+fn in_multiples_of(size: u32, ranges: &[HostIds]) -> Vec<HostIds> {
+    let usable = ranges.iter().map(|range| HostIds { count: range.count - range.count % size, ..*range });
+    usable.filter(|range| range.count > 0).collect()
 }
 
 /// The lines of subuid(5) that can be understood: who has it, and the range.
@@ -275,6 +286,14 @@ mod tests {
             ranges("me:1000:100\n1000:1000:100\nme:1050:100\nme:1060:10\n"),
             [(1000, 100), (1100, 50)]
         );
+    }
+
+    #[test]
+    fn no_container_gets_ids_of_two_ranges() {
+        let ranges = [(100, 25), (500, 9), (700, 10)].map(|(first, count)| HostIds { first, count });
+        let usable: Vec<_> =
+            in_multiples_of(10, &ranges).iter().map(|range| (range.first, range.count)).collect();
+        assert_eq!(usable, [(100, 20), (700, 10)]);
     }
 
     #[test]
