@@ -13,20 +13,22 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    Client, DEADLINE, Execution, Metrics, Response, SOULBOX, eventually, public_directory, soulbox, within,
+    Client, DEADLINE, Execution, Metrics, Ordinary, Response, SOULBOX, eventually, public_directory, soulbox,
+    within,
 };
 
 /// How a server is to be started.
 #[derive(Debug, Default)]
-pub(crate) struct Setup {
+pub(crate) struct Setup<'a> {
     config: String,
     all_languages: bool,
     env: Vec<(String, String)>,
     state_dir: Option<PathBuf>,
     listen: Option<String>,
     key: Option<String>,
-    open_files: Option<u32>,
+    prelude: Option<String>,
     hidden: Option<PathBuf>,
+    user: Option<&'a Ordinary>,
 }
 
 /// A running server. Dropping it ends it and removes what it had.
@@ -40,7 +42,7 @@ pub(crate) struct Server {
     _home: TempDir,
 }
 
-impl Setup {
+impl<'a> Setup<'a> {
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -75,14 +77,31 @@ impl Setup {
     }
 
     /// The soft limit of descriptors that the server is started with.
-    pub(crate) fn open_files(mut self, limit: u32) -> Self {
-        self.open_files = Some(limit);
+    pub(crate) fn open_files(self, limit: u32) -> Self {
+        self.prelude(&format!("ulimit -Sn {limit}"))
+    }
+
+    /// What a shell does before it becomes the server.
+    pub(crate) fn prelude(mut self, command: &str) -> Self {
+        self.prelude = Some(command.to_owned());
         self
     }
 
     /// A directory that is empty for the server, as if what it has were not installed.
     pub(crate) fn hide(mut self, directory: &Path) -> Self {
         self.hidden = Some(directory.canonicalize().unwrap());
+        self
+    }
+
+    /// The cgroup (v2) that the server is started in.
+    pub(crate) fn cgroup(self, directory: &Path) -> Self {
+        let procs = directory.join("cgroup.procs");
+        self.prelude(&format!("echo 0 >{} || exit", procs.display()))
+    }
+
+    /// As an ordinary user instead of root.
+    pub(crate) fn user(mut self, user: &'a Ordinary) -> Self {
+        self.user = Some(user);
         self
     }
 
@@ -94,44 +113,17 @@ impl Setup {
 
     /// Starts a server and waits until it is ready.
     pub(crate) fn start(self) -> Server {
-        let home = public_directory();
-        let state_dir = self.state_dir.unwrap_or_else(|| home.path().join("state"));
-        let config = home.path().join("soulbox.toml");
-        // Most tests look at one execution at a time, in the language that starts fastest. A test's own settings
-        // come after, since tables end what is outside of them.
-        let prepared = std::env::temp_dir().join("soulbox-tests-prepared");
-        // Preparing takes a minute of both processors, and its outcome is the same for all.
-        let prepared = format!("{prepared:?}");
-        let usual = [
-            ("drain_grace", "\"1s\""),
-            ("languages", "[\"python\"]"),
-            ("parked", "0"),
-            ("prepared_dir", &prepared),
-        ];
-        let left_out = |name: &str| self.config.contains(name) || (name == "languages" && self.all_languages);
-        let usual = usual.iter().filter(|(name, _)| !left_out(name));
-        let usual: String = usual.map(|(name, value)| format!("{name} = {value}\n")).collect();
-        std::fs::write(&config, format!("{usual}{}", self.config)).unwrap();
-        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
-        let mut command = soulbox();
-        if let Some(limit) = self.open_files {
-            command = shell(&format!("ulimit -Sn {limit}; exec {SOULBOX} \"$@\""));
-        }
-        if let Some(directory) = self.hidden {
-            let hide = format!("mount -t tmpfs none {} && exec {SOULBOX} \"$@\"", directory.display());
-            command = shell(&format!("exec unshare --mount --propagation private sh -c '{hide}' sh \"$@\""));
-        }
-        let mut child = command
-            .args(["serve", "--listen", listen, "--config"])
-            .arg(&config)
-            .arg("--state-dir")
-            .arg(&state_dir)
-            .envs(self.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let server = self.start_listening();
+        eventually("the server is ready", || {
+            assert!(server.exit_status().is_none(), "the server has ended; its log:\n{}", server.log());
+            (server.get("/readyz").status == 200).then_some(())
+        });
+        server
+    }
+
+    /// Starts a server and waits until it can be asked whether it is ready.
+    pub(crate) fn start_listening(mut self) -> Server {
+        let (key, (mut child, home, state_dir)) = (self.key.take(), self.spawn());
         let pid = Pid::from_raw(child.id().try_into().unwrap());
         let log = Arc::<Mutex<String>>::default();
         let (found, address) = mpsc::channel();
@@ -152,13 +144,55 @@ impl Setup {
             let _ = child.wait();
             panic!("the server did not start listening; its log:\n{}", log.lock().unwrap());
         };
-        let client = Client::new(SocketAddr::new([127, 0, 0, 1].into(), address.port()), self.key);
-        let server = Server { child: Mutex::new(child), pid, state_dir, log, client, _home: home };
-        eventually("the server is ready", || {
-            assert!(server.exit_status().is_none(), "the server has ended; its log:\n{}", server.log());
-            (server.get("/readyz").status == 200).then_some(())
-        });
-        server
+        let client = Client::new(SocketAddr::new([127, 0, 0, 1].into(), address.port()), key);
+        Server { child: Mutex::new(child), pid, state_dir, log, client, _home: home }
+    }
+
+    /// Starts a server without waiting for anything. Also told: its home, which is to be kept as long as it runs,
+    /// and its state directory.
+    pub(crate) fn spawn(self) -> (Child, TempDir, PathBuf) {
+        let home = public_directory();
+        let state_dir = self.state_dir.unwrap_or_else(|| home.path().join("state"));
+        let config = home.path().join("soulbox.toml");
+        // Most tests look at one execution at a time, in the language that starts fastest. A test's own settings
+        // come after, since tables end what is outside of them.
+        let prepared = std::env::temp_dir().join("soulbox-tests-prepared");
+        // Preparing takes a minute of both processors, and its outcome is the same for all.
+        let prepared = format!("{prepared:?}");
+        let usual = [
+            ("drain_grace", "\"1s\""),
+            ("languages", "[\"python\"]"),
+            ("parked", "0"),
+            ("prepared_dir", &prepared),
+        ];
+        let left_out = |name: &str| self.config.contains(name) || (name == "languages" && self.all_languages);
+        let usual = usual.iter().filter(|(name, _)| !left_out(name));
+        let usual: String = usual.map(|(name, value)| format!("{name} = {value}\n")).collect();
+        std::fs::write(&config, format!("{usual}{}", self.config)).unwrap();
+        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
+        let mut command = soulbox();
+        if let Some(prelude) = self.prelude {
+            command = shell(&format!("{prelude}\nexec {SOULBOX} \"$@\""));
+        }
+        if let Some(directory) = self.hidden {
+            let hide = format!("mount -t tmpfs none {} && exec {SOULBOX} \"$@\"", directory.display());
+            command = shell(&format!("exec unshare --mount --propagation private sh -c '{hide}' sh \"$@\""));
+        }
+        if let Some(user) = self.user {
+            command = user.soulbox();
+        }
+        let child = command
+            .args(["serve", "--listen", listen, "--config"])
+            .arg(&config)
+            .arg("--state-dir")
+            .arg(&state_dir)
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        (child, home, state_dir)
     }
 }
 
@@ -189,7 +223,7 @@ pub(crate) fn shared_by_all_languages() -> Arc<Server> {
 }
 
 /// The server that lives in a place, or a new one there.
-pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
+pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup<'_>) -> Arc<Server> {
     let mut shared = place.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
         let server = Arc::new(setup.start());
