@@ -18,6 +18,22 @@ enum Xtask {
     Check,
     /// Run the benchmarks against their peers
     Bench,
+    /// Send a server thousands of mixed runs, one in ten hostile: no wrong answer, no leak, flat memory
+    Soak(Soak),
+}
+
+/// How long and how hard.
+#[derive(Debug, clap::Args)]
+struct Soak {
+    /// Runs in all
+    #[arg(long, default_value_t = 20_000)]
+    runs: u32,
+    /// Runs at once
+    #[arg(long, default_value_t = 50)]
+    concurrency: u32,
+    /// Draws the same runs again; another each time when it is absent
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// A file that the tests need, and the Debian package that has it.
@@ -46,13 +62,43 @@ fn main() -> anyhow::Result<()> {
         Xtask::Test => test(),
         Xtask::Check => check(),
         Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
+        Xtask::Soak(options) => soak(&options),
     }
 }
 
-fn test() -> anyhow::Result<()> {
+/// The short soak of the tests, made long.
+fn soak(options: &Soak) -> anyhow::Result<()> {
+    prepare()?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args([
+        "test",
+        "--release",
+        "--package",
+        "soulbox",
+        "--test",
+        "soak",
+        "--locked",
+        "--",
+        "--nocapture",
+    ]);
+    command.env("SOULBOX_SOAK_RUNS", options.runs.to_string());
+    command.env("SOULBOX_SOAK_CONCURRENCY", options.concurrency.to_string());
+    if let Some(seed) = options.seed {
+        command.env("SOULBOX_SOAK_SEED", seed.to_string());
+    }
+    run(&mut command)
+}
+
+/// What whoever runs servers needs: all languages, and root.
+fn prepare() -> anyhow::Result<()> {
     let is_root = nix::unistd::geteuid().is_root();
     install_needed(is_root)?;
     ensure!(is_root, "the tests make cgroups and map ids: run them as root");
+    Ok(())
+}
+
+fn test() -> anyhow::Result<()> {
+    prepare()?;
     // The binary that the integration tests run is built as users build it.
     cargo(&["test", "--release", "--workspace", "--locked"])
 }
