@@ -115,7 +115,7 @@ impl Instance {
     }
 
     /// The file through which a helper joins the instance's cgroups, by writing `0` to it.
-    pub(crate) fn helpers_file(&self) -> PathBuf {
+    pub(crate) fn helpers_file(&self) -> Result<PathBuf, CgroupError> {
         self.tree.helpers_file()
     }
 
@@ -143,6 +143,12 @@ fn raise_open_files_limit() {
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+}
+
+/// The most descriptors that a process of this host's may have: a sandbox's as well, since it cannot raise the
+/// limit that it inherits.
+pub(crate) fn open_files_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard)
 }
 
 /// The root of a container is an unprivileged user of the host, who has to reach its bundle; and nobody but

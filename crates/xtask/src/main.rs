@@ -37,7 +37,7 @@ struct Soak {
 }
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: [(&str, &str); 16] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -45,6 +45,7 @@ const NEEDED: [(&str, &str); 15] = [
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/lib/go/bin/go", "golang-go"),
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
+    ("/usr/bin/faketime", "faketime"),
     ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
