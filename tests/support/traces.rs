@@ -95,7 +95,7 @@ pub(crate) fn growth(before: &Traces, halfway: &Traces, after: &Traces) -> Vec<S
     faults
 }
 
-/// Ends the server, and tells what is left of it.
+/// Ends the server, and tells what is left of it and what it complained of.
 pub(crate) fn leftovers(server: Server) -> Vec<String> {
     let (cgroups, instance, pid) = (server.cgroups(), server.instance(), server.pid());
     let processes: Vec<Process> = cgroups.iter().flat_map(|cgroup| processes_below(cgroup)).collect();
@@ -105,6 +105,13 @@ pub(crate) fn leftovers(server: Server) -> Vec<String> {
     if status.code() != Some(0) {
         faults.push(format!("the server ended with {status}"));
     }
+    // A run that fails is a program's matter; that a sandbox or a zygote failed is not.
+    let log = server.log();
+    faults.extend(
+        log.lines()
+            .filter(|line| [" WARN ", " ERROR "].iter().any(|level| line.contains(level)))
+            .map(str::to_owned),
+    );
     let alive: Vec<_> = processes.iter().filter(|process| process.is_alive()).collect();
     if !alive.is_empty() {
         faults.push(format!("processes are left: {alive:?}"));
