@@ -154,7 +154,7 @@ fn try_contract(document: &Value) -> Result<(), String> {
         "succeeded" => ensure(detail.is_null() || says_something, "detail is null or a sentence")?,
         _ => ensure(says_something, "detail says why")?,
     }
-    ensure(document["denied_syscalls"].is_array(), "denied_syscalls must be a list")?;
+    ensure(is_list_of_calls(&document["denied_syscalls"]), "denied_syscalls must list names and counts")?;
     let compile = &document["compile"];
     ensure(fields.contains_key("compile"), "compile is always told")?;
     if !compile.is_null() {
@@ -176,10 +176,20 @@ fn try_contract(document: &Value) -> Result<(), String> {
         if compile.is_null() { compile_ms.is_null() } else { is_amount(compile_ms) },
         "timing.compile_ms",
     )?;
-    ensure(measured(&document["usage"]["cpu_time_ms"], is_amount), "usage.cpu_time_ms")?;
-    for field in ["memory_peak_bytes", "pids_peak", "disk_written_bytes"] {
-        ensure(measured(&document["usage"][field], Value::is_u64), &format!("usage.{field}"))?;
+    let unenforced = document["unenforced_limits"].as_array().ok_or("unenforced_limits must be a list")?;
+    ensure(
+        unenforced.iter().all(|name| document["limits"].get(name.as_str().unwrap_or_default()).is_some()),
+        "unenforced_limits are limits",
+    )?;
+    // What no cgroup counts is null as well.
+    let counted = |value: &Value, is_right: fn(&Value) -> bool| {
+        measured(value, is_right) || (!unenforced.is_empty() && value.is_null())
+    };
+    ensure(counted(&document["usage"]["cpu_time_ms"], is_amount), "usage.cpu_time_ms")?;
+    for field in ["memory_peak_bytes", "pids_peak"] {
+        ensure(counted(&document["usage"][field], Value::is_u64), &format!("usage.{field}"))?;
     }
+    ensure(measured(&document["usage"]["disk_written_bytes"], Value::is_u64), "usage.disk_written_bytes")?;
     for field in ["wall_time_ms", "cpu_time_ms", "cpus"] {
         ensure(is_amount(&document["limits"][field]), &format!("limits.{field}"))?;
     }
@@ -200,9 +210,17 @@ fn try_compile_contract(compile: &Value, status: &str) -> Result<(), String> {
     // How a compiler would have ended is not known when its sandbox was lost.
     let lost = status == "internal_error" && exit_code.is_null() && signal.is_null();
     ensure(lost || exit_code.is_u64() != signal.is_u64(), "a compiler either exits or is ended by a signal")?;
+    ensure(is_list_of_calls(&compile["denied_syscalls"]), "compile.denied_syscalls")?;
     ensure(compile["cached"].is_boolean(), "compile.cached must be a boolean")?;
-    ensure(is_amount(&compile["usage"]["cpu_time_ms"]), "compile.usage")?;
+    let cpu_time = &compile["usage"]["cpu_time_ms"];
+    ensure(is_amount(cpu_time) || cpu_time.is_null(), "compile.usage")?;
     ensure(lost || status == "compile_failed" || *exit_code == 0, "only what was compiled is run")
+}
+
+fn is_list_of_calls(value: &Value) -> bool {
+    let is_call =
+        |call: &Value| call["name"].is_string() && call["count"].as_u64().is_some_and(|count| count > 0);
+    value.as_array().is_some_and(|calls| calls.iter().all(is_call))
 }
 
 fn is_amount(value: &Value) -> bool {

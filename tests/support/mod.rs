@@ -13,6 +13,7 @@ mod host;
 mod http;
 pub(crate) mod images;
 mod metrics;
+mod ordinary;
 pub(crate) mod random;
 mod running;
 mod server;
@@ -26,11 +27,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use execution::{Execution, check_contract};
 pub(crate) use host::{
-    Holdings, Process, cgroups_of, holdings, mounts_of, namespace_pids, open_files_of, processes_below,
-    resident_bytes, zygotes_of,
+    Holdings, Process, cgroups_of, descendants_of, holdings, mounts_of, namespace_pids, open_files_of,
+    processes_below, resident_bytes, zygotes_of,
 };
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
+pub(crate) use ordinary::{FIRST_SUBORDINATE_ID, Ordinary, SUBORDINATE_IDS};
 pub(crate) use running::{HOLD, Running};
 pub(crate) use server::{Server, Setup, share, shared, shared_by_all_languages};
 pub(crate) use stored::{lay_out_python, store_broken_python, store_python, take_away, version_file};
@@ -44,6 +46,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often something is looked at that tells of its changes in no other way.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A limit of time, in milliseconds, as much longer as programs are slower here: under emulation, by
+/// `SOULBOX_TEST_SLOWNESS` times.
+pub(crate) fn slower(ms: u64) -> u64 {
+    let times = std::env::var("SOULBOX_TEST_SLOWNESS").map_or(1, |times| times.parse().unwrap());
+    ms * times
+}
 
 /// Looks until there is something, and fails at the deadline.
 #[track_caller]

@@ -68,6 +68,8 @@ pub struct Job {
     pub heap_bytes: u64,
     /// Whether a descriptor of what to execute follows the program; else its first argument is the path.
     pub executable: bool,
+    /// `RLIMIT_NPROC`, soft and hard, where no cgroup counts processes; 0 leaves it as it is.
+    pub processes: u64,
 }
 
 /// From a sandbox to the daemon, on the job socket.
@@ -92,6 +94,9 @@ pub enum SandboxMessage {
     },
     /// The network namespace is as good as new after all; with a descriptor of it.
     NetworkUntouched,
+    /// The seccomp filter has refused a first system call; with the memory file in which pid 1 counts all that it
+    /// refuses: [`REFUSAL_SLOTS`](crate::REFUSAL_SLOTS) numbers of 4 bytes, little-endian, by system call number.
+    Refusing,
 }
 
 /// A frame that is none of the messages its socket carries.
@@ -124,6 +129,7 @@ const SETUP_FAILED: u64 = 6;
 const RUNNING: u64 = 7;
 const EXITED: u64 = 8;
 const NETWORK_UNTOUCHED: u64 = 9;
+const REFUSING: u64 = 10;
 
 type Words = [u64; FRAME_LEN / 8];
 
@@ -221,8 +227,10 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable } = self;
-        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable.into(), 0])
+        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable, processes } =
+            self;
+        let executable = executable.into();
+        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable, processes])
     }
 
     /// # Errors
@@ -237,6 +245,7 @@ impl Job {
                 stack_bytes: words[4],
                 heap_bytes: words[5],
                 executable: words[6] != 0,
+                processes: words[7],
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -255,6 +264,7 @@ impl SandboxMessage {
                 pack([EXITED, status.unsigned_abs().into(), signaled.into(), at_ns, 0, 0, 0, 0])
             }
             SandboxMessage::NetworkUntouched => pack([NETWORK_UNTOUCHED, 0, 0, 0, 0, 0, 0, 0]),
+            SandboxMessage::Refusing => pack([REFUSING, 0, 0, 0, 0, 0, 0, 0]),
         }
     }
 
@@ -275,6 +285,7 @@ impl SandboxMessage {
                 at_ns: words[3],
             }),
             NETWORK_UNTOUCHED => Ok(SandboxMessage::NetworkUntouched),
+            REFUSING => Ok(SandboxMessage::Refusing),
             kind => Err(FrameError::Kind(kind)),
         }
     }
@@ -304,6 +315,7 @@ mod tests {
             stack_bytes: 8 << 20,
             heap_bytes: 96 << 20,
             executable: true,
+            processes: 64,
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [
@@ -311,6 +323,7 @@ mod tests {
             SandboxMessage::Running { at_ns: 1 },
             SandboxMessage::Exited { status: 255, signaled: false, at_ns: 2 },
             SandboxMessage::NetworkUntouched,
+            SandboxMessage::Refusing,
         ] {
             assert_eq!(SandboxMessage::decode(&message.encode()), Ok(message));
         }

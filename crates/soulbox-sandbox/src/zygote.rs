@@ -15,8 +15,10 @@ use soulbox_protocol::{HostMessage, ZygoteMessage};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::cgroup::{CgroupError, LeafLimits};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits};
 use crate::container::{Container, ContainerError, ContainerSpec};
 use crate::instance::Instance;
 use crate::layers::Layers;
@@ -31,7 +33,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a zygote may take to answer a spawn before it counts as wedged. One takes under a millisecond.
 const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The ids that sandboxes run as inside a container: unprivileged ones, each used by one sandbox at a time.
+/// The ids that sandboxes run as inside a container, as many of them as it has: unprivileged ones, each used by one
+/// sandbox at a time.
 const SANDBOX_IDS: std::ops::Range<u32> = 1000..60_000;
 
 /// Network namespaces kept for sandboxes to come; each takes some 100 KB of the kernel's memory.
@@ -49,6 +52,8 @@ pub struct ZygoteSpec<'a> {
     pub layers: Vec<PathBuf>,
     /// The filters of all its sandboxes.
     pub filters: &'a Filters,
+    /// Where its sandboxes get their ids from. Zygotes that map the same host ids have it in common.
+    pub ids: &'a Arc<SandboxIds>,
 }
 
 /// A zygote that did not come up.
@@ -98,7 +103,7 @@ pub enum SpawnError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     /// More sandboxes than ids.
-    #[error("all {} ids for sandboxes are in use", SANDBOX_IDS.len())]
+    #[error("all ids for sandboxes are in use")]
     NoId,
     /// The daemon could not make what it needs for it.
     #[error("cannot prepare the sockets of a sandbox")]
@@ -113,8 +118,10 @@ pub struct Zygote {
     shared: Arc<Shared>,
     reader: tokio::task::JoinHandle<()>,
     next_seq: AtomicU64,
-    ids: Arc<IdPool>,
+    ids: Arc<SandboxIds>,
     networks: Arc<Networks>,
+    /// Its sandboxes that are not gone yet.
+    sandboxes: TaskTracker,
 }
 
 /// What the reader of the control socket and the spawning tasks share.
@@ -167,8 +174,9 @@ impl Zygote {
             lost: CancellationToken::new(),
         });
         let reader = tokio::spawn(read_answers(Arc::clone(&shared)));
-        let (next_seq, ids, networks) = (AtomicU64::new(1), Arc::default(), Arc::default());
-        Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks })
+        let (next_seq, networks, sandboxes) = (AtomicU64::new(1), Arc::default(), TaskTracker::new());
+        let ids = Arc::clone(spec.ids);
+        Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks, sandboxes })
     }
 
     /// Forks a sandbox that waits for its job.
@@ -176,9 +184,10 @@ impl Zygote {
     /// # Errors
     /// [`SpawnError`]; nothing is left behind then.
     pub async fn spawn(&self, name: &str, limits: &LeafLimits) -> Result<Sandbox, SpawnError> {
-        let id = IdPool::take(&self.ids).ok_or(SpawnError::NoId)?;
+        let id = SandboxIds::take(&self.ids).ok_or(SpawnError::NoId)?;
+        let holds = Holds { id, _of_zygote: self.sandboxes.token() };
         let leaf = self.instance.leaf(name, limits)?;
-        let join_files = leaf.open_join_files()?;
+        let join_files = leaf.as_ref().map_or_else(|| Ok(Vec::new()), Leaf::open_join_files)?;
         let (job_socket, theirs) = SeqPacket::pair()?;
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
@@ -186,7 +195,7 @@ impl Zygote {
 
         let network = self.networks.take();
         let cgroup_fds = join_files.len() as u8;
-        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds, network: network.is_some() };
+        let spawn = HostMessage::Spawn { seq, id: holds.id.id, cgroup_fds, network: network.is_some() };
         let fds = std::iter::once(theirs.as_fd()).chain(join_files.iter().map(AsFd::as_fd));
         let fds: Vec<_> = fds.chain(network.iter().map(AsFd::as_fd)).collect();
         let answer = async {
@@ -194,7 +203,7 @@ impl Zygote {
             receiver.await.map_err(|_| SpawnError::ZygoteLost)?.map_err(SpawnError::Clone)
         };
         match timeout(SPAWN_TIMEOUT, answer).await {
-            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, id, Arc::clone(&self.networks))?),
+            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, holds, Arc::clone(&self.networks))?),
             Ok(Err(SpawnError::ZygoteLost)) | Err(_) => {
                 // Nobody shall be sent to it again, also when its end has not been seen yet.
                 self.shared.lose();
@@ -215,6 +224,19 @@ impl Zygote {
             () = self.container.ended() => self.shared.lose(),
             () = self.shared.lost.cancelled() => {}
         }
+    }
+
+    /// How many sandboxes it was asked for so far.
+    pub fn spawned(&self) -> u64 {
+        self.next_seq.load(Ordering::Relaxed) - 1
+    }
+
+    /// Waits until the last of its sandboxes is gone, and gives it up: who still comes to it finds it
+    /// [lost](Zygote::is_lost).
+    pub async fn retire(&self) {
+        self.sandboxes.close();
+        self.sandboxes.wait().await;
+        self.shared.lose();
     }
 
     /// Id of its container.
@@ -291,20 +313,34 @@ impl Networks {
     }
 }
 
-/// The ids in use.
-#[derive(Debug, Default)]
-struct IdPool {
+/// The ids inside a container that sandboxes run as, each used by one at a time.
+#[derive(Debug)]
+pub struct SandboxIds {
+    /// The first that is not the container's.
+    end: u32,
     taken: Mutex<BTreeSet<u32>>,
+}
+
+/// What a sandbox holds of its zygote until it is gone.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    id: SandboxId,
+    _of_zygote: TaskTrackerToken,
 }
 
 /// An id that goes back when the sandbox is gone.
 #[derive(Debug)]
-pub(crate) struct SandboxId {
+struct SandboxId {
     id: u32,
-    pool: Arc<IdPool>,
+    pool: Arc<SandboxIds>,
 }
 
-impl IdPool {
+impl SandboxIds {
+    /// For containers with so many ids, from 0 on.
+    pub fn new(count: u32) -> Self {
+        SandboxIds { end: SANDBOX_IDS.end.min(count), taken: Mutex::default() }
+    }
+
     fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -313,7 +349,7 @@ impl IdPool {
     fn take(pool: &Arc<Self>) -> Option<SandboxId> {
         let mut taken = pool.taken();
         // Ids are dense from the start, so that the first gap is found after as many steps as are in use.
-        let id = SANDBOX_IDS.zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
+        let id = (SANDBOX_IDS.start..pool.end).zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
         let id = id.into_iter().find_map(|(candidate, used)| (candidate != used).then_some(candidate))?;
         taken.insert(id);
         drop(taken);
@@ -333,12 +369,14 @@ mod tests {
 
     #[test]
     fn an_id_is_used_by_one_at_a_time() {
-        let pool = Arc::new(IdPool::default());
-        let take = || IdPool::take(&pool).unwrap();
+        let pool = Arc::new(SandboxIds::new(1004));
+        let take = || SandboxIds::take(&pool).unwrap();
         let (a, b, c) = (take(), take(), take());
         assert_eq!([a.id, b.id, c.id], [1000, 1001, 1002]);
         drop(b);
         let again = take();
-        assert_eq!([again.id, take().id], [1001, 1003]);
+        let last = take();
+        assert_eq!([again.id, last.id], [1001, 1003]);
+        assert!(SandboxIds::take(&pool).is_none());
     }
 }

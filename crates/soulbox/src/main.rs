@@ -9,6 +9,7 @@ use clap::Parser;
 mod cli;
 mod commands;
 mod config;
+mod rights;
 mod units;
 
 use cli::{Cli, Command};
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Some(command) if command == soulbox_sandbox::HELPER_COMMAND => {
             return soulbox_sandbox::helper_main(args);
         }
+        Some(command) if command == soulbox_sandbox::MAP_COMMAND => return soulbox_sandbox::map_main(args),
         Some(command) if command == soulbox_image::UNPACK_COMMAND => return soulbox_image::helper_main(args),
         _ => {}
     }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => commands::run::run(*args, cli.state_dir),
         Command::Serve(args) => commands::serve::serve(args, cli.state_dir),
+        Command::Doctor(args) if args.attack => commands::attack::attack(&args, cli.state_dir),
         Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
         Command::Bundle(command) => commands::bundle::bundle(command, cli.state_dir),
         Command::Completions { shell } => commands::completions(shell),

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use soulbox_engine::RefusedSyscall;
 use utoipa::ToSchema;
 
 /// Where the time went, in milliseconds.
@@ -28,7 +29,8 @@ pub(super) struct Timing {
     total_ms: Option<f64>,
 }
 
-/// What an execution used.
+/// What an execution used. `null` stands for what nothing has counted: before the end, or where the limit of it is
+/// among the `unenforced_limits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = ExecutionUsage)]
 pub(super) struct Usage {
@@ -61,9 +63,9 @@ impl From<soulbox_engine::Timing> for Timing {
 impl From<soulbox_engine::Usage> for Usage {
     fn from(usage: soulbox_engine::Usage) -> Self {
         Usage {
-            cpu_time_ms: Some(millis(usage.cpu_time)),
-            memory_peak_bytes: Some(usage.memory_peak_bytes),
-            pids_peak: Some(usage.pids_peak),
+            cpu_time_ms: usage.cpu_time.map(millis),
+            memory_peak_bytes: usage.memory_peak_bytes,
+            pids_peak: usage.pids_peak,
             disk_written_bytes: Some(usage.disk_written_bytes),
         }
     }
@@ -72,6 +74,22 @@ impl From<soulbox_engine::Usage> for Usage {
 /// Milliseconds to three decimals.
 pub(super) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A system call that was refused to a program.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeniedSyscall<'a> {
+    /// Its name, as in syscalls(2).
+    #[schema(example = "unshare")]
+    name: &'a str,
+    /// How often.
+    count: u32,
+}
+
+impl<'a> From<&'a RefusedSyscall> for DeniedSyscall<'a> {
+    fn from(refused: &'a RefusedSyscall) -> Self {
+        DeniedSyscall { name: &refused.name, count: refused.count }
+    }
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Leaf {
         limits: &LeafLimits,
     ) -> Result<Self, CgroupError> {
         let files = match hierarchies {
-            Hierarchies::V2 { root } => Files::V2 { directory: root.join(path) },
+            Hierarchies::V2 { root, .. } => Files::V2 { directory: root.join(path) },
             Hierarchies::V1 { memory, pids, cpu, cpuacct } => Files::V1 {
                 memory: memory.join(path),
                 pids: pids.join(path),
@@ -81,6 +81,10 @@ impl Leaf {
                 cpuacct: cpuacct.join(path),
             },
         };
+        Self::create_in(files, limits)
+    }
+
+    fn create_in(files: Files, limits: &LeafLimits) -> Result<Self, CgroupError> {
         let mut leaf = Leaf { files, limits: *limits, left: Vec::new() };
         let directories: Vec<_> = leaf.directories().into_iter().map(Path::to_owned).collect();
         for directory in directories {
@@ -264,8 +268,8 @@ mod tests {
     fn v2_fixture() -> (tempfile::TempDir, Leaf) {
         let root = tempfile::tempdir().unwrap();
         let limits = LeafLimits { memory_bytes: 1 << 20, pids: 10, cpus: 0.5 };
-        let hierarchies = Hierarchies::V2 { root: root.path().to_owned() };
-        let leaf = Leaf::create(&hierarchies, Path::new("leaf"), &limits).unwrap();
+        let files = Files::V2 { directory: root.path().join("leaf") };
+        let leaf = Leaf::create_in(files, &limits).unwrap();
         (root, leaf)
     }
 
