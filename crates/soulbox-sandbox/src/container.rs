@@ -137,12 +137,7 @@ impl Container {
         let output = Command::new("/proc/self/exe")
             .arg(HELPER_COMMAND)
             .args([OsString::from(id), bundle.into(), root.clone().into(), log.clone().into()])
-<<<<<<< HEAD
-            .arg(instance.helpers_file()?)
-            .args(layer_arguments(layers))
-=======
-            .args(words(layers, instance.helpers_file(), instance.view()))
->>>>>>> main
+            .args(words(layers, instance.helpers_file()?, instance.view()))
             // The container's environment comes from its bundle; the daemon's is nobody's business.
             .env_clear()
             .stdin(control.map_or_else(Stdio::null, Stdio::from))
