@@ -24,6 +24,7 @@ mod instance;
 mod layers;
 mod memory_file;
 mod output;
+mod refused;
 mod rootless;
 mod sandbox;
 mod seccomp;
@@ -47,11 +48,12 @@ pub use executable::Executable;
 pub use host::HostFacts;
 pub use instance::{Instance, InstanceError, make_state_dir};
 pub use output::Output;
+pub use refused::RefusedSyscall;
 pub use rootless::{MAP_COMMAND, Rights, RootlessError, SubordinateIds, map_main};
 pub use sandbox::{Ended, Remains, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
-pub use zygote::{SpawnError, Zygote, ZygoteError, ZygoteSpec};
+pub use zygote::{SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteSpec};
 
 /// Where a container sees the directory with the shim and the init.
 pub const RUNTIME_DIR: &str = "/.soulbox";

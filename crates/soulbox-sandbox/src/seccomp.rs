@@ -17,7 +17,7 @@ use seccompiler::{
 use soulbox_protocol::MAX_FILTERS;
 use syscalls::Sysno;
 
-use crate::dispatch::as_search_tree;
+use crate::dispatch::{RETURN, as_search_tree};
 
 /// System calls with which a sandbox is finished after its filters are in force.
 const NEEDED: [Sysno; 4] = [Sysno::sendmsg, Sysno::close_range, Sysno::execve, Sysno::exit_group];
@@ -111,15 +111,32 @@ impl Filters {
         lens
     }
 
-    /// The instructions of all filters as the kernel's `struct sock_filter` lies in memory.
+    /// The instructions of all filters as the kernel's `struct sock_filter` lies in memory, for sandboxes: what the
+    /// last one, the allow-list, refuses goes to their pid 1, which answers with the same errno and counts it.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let last = self.programs.len().saturating_sub(1);
         let mut bytes = Vec::new();
-        for instruction in self.programs.iter().flatten() {
-            bytes.extend_from_slice(&instruction.code.to_ne_bytes());
-            bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
-            bytes.extend_from_slice(&instruction.k.to_ne_bytes());
+        for (index, program) in self.programs.iter().enumerate() {
+            for instruction in program {
+                let is_return = instruction.code == RETURN;
+                let k = if index == last && is_return { notifying(instruction.k) } else { instruction.k };
+                bytes.extend_from_slice(&instruction.code.to_ne_bytes());
+                bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
+                bytes.extend_from_slice(&k.to_ne_bytes());
+            }
         }
         bytes
+    }
+}
+
+/// A verdict that refuses with an errno, as one that hands over to pid 1 with that errno in its low half. `ENOSYS`
+/// stays as it is: with it a profile says that the kernel has no such call, so that a libc uses another.
+fn notifying(verdict: u32) -> u32 {
+    let (action, errno) = (verdict & libc::SECCOMP_RET_ACTION_FULL, verdict & libc::SECCOMP_RET_DATA);
+    if action == libc::SECCOMP_RET_ERRNO && errno != libc::ENOSYS as u32 {
+        libc::SECCOMP_RET_USER_NOTIF | errno
+    } else {
+        verdict
     }
 }
 
@@ -243,6 +260,18 @@ mod tests {
             filters.to_bytes().len(),
             8 * filters.lens().iter().map(|len| usize::from(*len)).sum::<usize>()
         );
+    }
+
+    #[test]
+    fn what_is_refused_goes_to_pid_1_unless_it_does_not_exist() {
+        assert_eq!(notifying(libc::SECCOMP_RET_ERRNO | 1), libc::SECCOMP_RET_USER_NOTIF | 1);
+        for verdict in [
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
+            libc::SECCOMP_RET_ALLOW,
+            libc::SECCOMP_RET_KILL_PROCESS,
+        ] {
+            assert_eq!(notifying(verdict), verdict);
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ use soulbox_protocol::{HostMessage, ZygoteMessage};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::cgroup::{CgroupError, Leaf, LeafLimits};
 use crate::container::{Container, ContainerError, ContainerSpec};
@@ -48,10 +50,10 @@ pub struct ZygoteSpec<'a> {
     /// Directories that lie below the bundle's `rootfs`, lowest first, and with it are the root file system.
     /// Empty, and `rootfs` is all of it. They are read only.
     pub layers: Vec<PathBuf>,
-    /// How many ids the container has, from 0 on.
-    pub ids: u32,
     /// The filters of all its sandboxes.
     pub filters: &'a Filters,
+    /// Where its sandboxes get their ids from. Zygotes that map the same host ids have it in common.
+    pub ids: &'a Arc<SandboxIds>,
 }
 
 /// A zygote that did not come up.
@@ -116,8 +118,10 @@ pub struct Zygote {
     shared: Arc<Shared>,
     reader: tokio::task::JoinHandle<()>,
     next_seq: AtomicU64,
-    ids: Arc<IdPool>,
+    ids: Arc<SandboxIds>,
     networks: Arc<Networks>,
+    /// Its sandboxes that are not gone yet.
+    sandboxes: TaskTracker,
 }
 
 /// What the reader of the control socket and the spawning tasks share.
@@ -172,9 +176,9 @@ impl Zygote {
             lost: CancellationToken::new(),
         });
         let reader = tokio::spawn(read_answers(Arc::clone(&shared)));
-        let ids = Arc::new(IdPool { end: SANDBOX_IDS.end.min(spec.ids), taken: Mutex::default() });
-        let (next_seq, networks) = (AtomicU64::new(1), Arc::default());
-        Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks })
+        let (next_seq, networks, sandboxes) = (AtomicU64::new(1), Arc::default(), TaskTracker::new());
+        let ids = Arc::clone(spec.ids);
+        Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks, sandboxes })
     }
 
     /// Forks a sandbox that waits for its job.
@@ -182,7 +186,8 @@ impl Zygote {
     /// # Errors
     /// [`SpawnError`]; nothing is left behind then.
     pub async fn spawn(&self, name: &str, limits: &LeafLimits) -> Result<Sandbox, SpawnError> {
-        let id = IdPool::take(&self.ids).ok_or(SpawnError::NoId)?;
+        let id = SandboxIds::take(&self.ids).ok_or(SpawnError::NoId)?;
+        let holds = Holds { id, _of_zygote: self.sandboxes.token() };
         let leaf = self.instance.leaf(name, limits)?;
         let join_files = leaf.as_ref().map_or_else(|| Ok(Vec::new()), Leaf::open_join_files)?;
         let (job_socket, theirs) = SeqPacket::pair()?;
@@ -192,7 +197,7 @@ impl Zygote {
 
         let network = self.networks.take();
         let cgroup_fds = join_files.len() as u8;
-        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds, network: network.is_some() };
+        let spawn = HostMessage::Spawn { seq, id: holds.id.id, cgroup_fds, network: network.is_some() };
         let fds = std::iter::once(theirs.as_fd()).chain(join_files.iter().map(AsFd::as_fd));
         let fds: Vec<_> = fds.chain(network.iter().map(AsFd::as_fd)).collect();
         let answer = async {
@@ -200,7 +205,7 @@ impl Zygote {
             receiver.await.map_err(|_| SpawnError::ZygoteLost)?.map_err(SpawnError::Clone)
         };
         match timeout(SPAWN_TIMEOUT, answer).await {
-            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, id, Arc::clone(&self.networks))?),
+            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, holds, Arc::clone(&self.networks))?),
             Ok(Err(SpawnError::ZygoteLost)) | Err(_) => {
                 // Nobody shall be sent to it again, also when its end has not been seen yet.
                 self.shared.lose();
@@ -221,6 +226,19 @@ impl Zygote {
             () = self.container.ended() => self.shared.lose(),
             () = self.shared.lost.cancelled() => {}
         }
+    }
+
+    /// How many sandboxes it was asked for so far.
+    pub fn spawned(&self) -> u64 {
+        self.next_seq.load(Ordering::Relaxed) - 1
+    }
+
+    /// Waits until the last of its sandboxes is gone, and gives it up: who still comes to it finds it
+    /// [lost](Zygote::is_lost).
+    pub async fn retire(&self) {
+        self.sandboxes.close();
+        self.sandboxes.wait().await;
+        self.shared.lose();
     }
 
     /// Id of its container.
@@ -297,22 +315,34 @@ impl Networks {
     }
 }
 
-/// The ids in use.
+/// The ids inside a container that sandboxes run as, each used by one at a time.
 #[derive(Debug)]
-struct IdPool {
+pub struct SandboxIds {
     /// The first that is not the container's.
     end: u32,
     taken: Mutex<BTreeSet<u32>>,
 }
 
-/// An id that goes back when the sandbox is gone.
+/// What a sandbox holds of its zygote until it is gone.
 #[derive(Debug)]
-pub(crate) struct SandboxId {
-    id: u32,
-    pool: Arc<IdPool>,
+pub(crate) struct Holds {
+    id: SandboxId,
+    _of_zygote: TaskTrackerToken,
 }
 
-impl IdPool {
+/// An id that goes back when the sandbox is gone.
+#[derive(Debug)]
+struct SandboxId {
+    id: u32,
+    pool: Arc<SandboxIds>,
+}
+
+impl SandboxIds {
+    /// Those of a container that has so many ids, from 0 on.
+    pub fn new(of_container: u32) -> Self {
+        SandboxIds { end: SANDBOX_IDS.end.min(of_container), taken: Mutex::default() }
+    }
+
     fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -341,14 +371,14 @@ mod tests {
 
     #[test]
     fn an_id_is_used_by_one_at_a_time() {
-        let pool = Arc::new(IdPool { end: 1004, taken: Mutex::default() });
-        let take = || IdPool::take(&pool).unwrap();
+        let pool = Arc::new(SandboxIds::new(1004));
+        let take = || SandboxIds::take(&pool).unwrap();
         let (a, b, c) = (take(), take(), take());
         assert_eq!([a.id, b.id, c.id], [1000, 1001, 1002]);
         drop(b);
         let again = take();
         let last = take();
         assert_eq!([again.id, last.id], [1001, 1003]);
-        assert!(IdPool::take(&pool).is_none());
+        assert!(SandboxIds::take(&pool).is_none());
     }
 }
