@@ -116,7 +116,7 @@ fn lay_out_payload(
     }
     fs::write(tree.join("programs"), programs)?;
     fs::copy(root.join("tests/vm/init.sh"), tree.join("init"))?;
-    make_file_system(tree, disk, None, PAYLOAD_MIB)
+    make_file_system(tree, disk, 0, PAYLOAD_MIB)
 }
 
 /// Boots, and gives each line that the programs print to the report, until the machine goes off.

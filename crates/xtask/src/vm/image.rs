@@ -94,22 +94,15 @@ fn build(hook: &Path, tree: &Path, image: &Image) -> anyhow::Result<()> {
         }
     }
     fs::rename(tree.join("vmlinuz"), &image.kernel)?;
-    let disk = File::create_new(&image.disk)?;
-    disk.set_len(PARTITION_OFFSET + (FILE_SYSTEM_MIB << 20))?;
-    make_file_system(tree, &image.disk, Some(PARTITION_OFFSET), FILE_SYSTEM_MIB)?;
-    disk.write_all_at(&master_boot_record(), 0)?;
+    make_file_system(tree, &image.disk, PARTITION_OFFSET, FILE_SYSTEM_MIB)?;
+    File::options().write(true).open(&image.disk)?.write_all_at(&master_boot_record(), 0)?;
     fs::remove_dir_all(tree).context("the tree that the image was made from")
 }
 
-/// An ext4 file system with what a directory has. With the same content, order of directories included, the bytes
+/// A new disk with an ext4 file system of what a directory has, from a byte on. With the same content, order of directories included, the bytes
 /// are the same.
-pub(crate) fn make_file_system(
-    tree: &Path,
-    disk: &Path,
-    offset: Option<u64>,
-    mib: u64,
-) -> anyhow::Result<()> {
-    let offset = offset.unwrap_or_default();
+pub(crate) fn make_file_system(tree: &Path, disk: &Path, offset: u64, mib: u64) -> anyhow::Result<()> {
+    File::create_new(disk)?.set_len(offset + (mib << 20))?;
     run(Command::new("/sbin/mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-U", FILE_SYSTEM_UUID])
         .arg("-E")
