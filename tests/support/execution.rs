@@ -154,7 +154,7 @@ fn try_contract(document: &Value) -> Result<(), String> {
         "succeeded" => ensure(detail.is_null() || says_something, "detail is null or a sentence")?,
         _ => ensure(says_something, "detail says why")?,
     }
-    ensure(document["denied_syscalls"].is_array(), "denied_syscalls must be a list")?;
+    ensure(is_list_of_calls(&document["denied_syscalls"]), "denied_syscalls must list names and counts")?;
     let compile = &document["compile"];
     ensure(fields.contains_key("compile"), "compile is always told")?;
     if !compile.is_null() {
@@ -197,10 +197,19 @@ fn try_compile_contract(compile: &Value, status: &str) -> Result<(), String> {
         ensure(compile[format!("{stream}_truncated")].is_boolean(), "truncated must be a boolean")?;
     }
     let (exit_code, signal) = (&compile["exit_code"], &compile["signal"]);
-    ensure(exit_code.is_u64() != signal.is_u64(), "a compiler either exits or is ended by a signal")?;
+    // How a compiler would have ended is not known when its sandbox was lost.
+    let lost = status == "internal_error" && exit_code.is_null() && signal.is_null();
+    ensure(lost || exit_code.is_u64() != signal.is_u64(), "a compiler either exits or is ended by a signal")?;
+    ensure(is_list_of_calls(&compile["denied_syscalls"]), "compile.denied_syscalls")?;
     ensure(compile["cached"].is_boolean(), "compile.cached must be a boolean")?;
     ensure(is_amount(&compile["usage"]["cpu_time_ms"]), "compile.usage")?;
-    ensure(status == "compile_failed" || *exit_code == 0, "only what was compiled is run")
+    ensure(lost || status == "compile_failed" || *exit_code == 0, "only what was compiled is run")
+}
+
+fn is_list_of_calls(value: &Value) -> bool {
+    let is_call =
+        |call: &Value| call["name"].is_string() && call["count"].as_u64().is_some_and(|count| count > 0);
+    value.as_array().is_some_and(|calls| calls.iter().all(is_call))
 }
 
 fn is_amount(value: &Value) -> bool {

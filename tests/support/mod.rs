@@ -12,9 +12,11 @@ mod host;
 mod http;
 pub(crate) mod images;
 mod metrics;
+pub(crate) mod random;
 mod running;
 mod server;
 mod stored;
+pub(crate) mod tasks;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use soulbox_bundle::{Digest, ListHash};
-use soulbox_sandbox::{Executable, RunReport};
+use soulbox_sandbox::{Executable, RefusedSyscall, RunReport};
 
 use crate::execution::{Usage, main_ended};
 use crate::request::{SourceFile, Tenant};
@@ -28,6 +28,8 @@ pub struct Compilation {
     pub stdout_truncated: bool,
     /// Whether there was more on standard error.
     pub stderr_truncated: bool,
+    /// The system calls that the compiler's seccomp filter refused.
+    pub denied_syscalls: Vec<RefusedSyscall>,
     /// Whether the executable was there already: the rest is of the compilation that made it then.
     pub cached: bool,
     /// What the compiler used; nothing when the executable was there already.
@@ -47,6 +49,7 @@ impl Compilation {
             stderr: report.stderr.bytes,
             stdout_truncated: report.stdout.truncated,
             stderr_truncated: report.stderr.truncated,
+            denied_syscalls: report.refused,
             cached: false,
             time,
         }

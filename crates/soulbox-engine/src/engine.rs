@@ -1,5 +1,6 @@
 //! The engine: takes requests, runs them in sandboxes, and never loses one without an outcome.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +53,17 @@ pub struct EngineConfig {
     pub binaries_bytes: u64,
     /// Sandboxes of each bundle that wait for a job.
     pub parked: usize,
+    /// When a zygote has been forked often or long enough.
+    pub renewal: Renewal,
+}
+
+/// When a zygote is replaced by a new one, with another layout of memory. It is looked at when a run ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal {
+    /// After so many sandboxes; `None` for never.
+    pub after_runs: Option<NonZeroU64>,
+    /// After this time, when it was forked meanwhile; `None` for never.
+    pub after: Option<Duration>,
 }
 
 impl EngineConfig {
@@ -71,6 +83,10 @@ impl EngineConfig {
             remembered_bytes: 16 << 20,
             binaries_bytes: 128 << 20,
             parked: 2,
+            renewal: Renewal {
+                after_runs: NonZeroU64::new(10_000),
+                after: Some(Duration::from_secs(60 * 60)),
+            },
         }
     }
 }
@@ -325,8 +341,10 @@ impl Engine {
         queued > 0 || running > self.cores
     }
 
-    /// Parks sandboxes for requests to come, unless those that are there want the processor.
+    /// Does what is to be done after a run: a zygote that was forked often enough is renewed, and sandboxes are
+    /// parked for requests to come, unless those that are there want the processor.
     fn park(&self, keeper: &Arc<Keeper>) {
+        Keeper::renew_when_due(keeper);
         if !self.is_busy() && !self.draining.load(Ordering::Acquire) && !keeper.is_retired() {
             Parking::refill(keeper);
         }
@@ -410,6 +428,10 @@ fn describe_metrics() {
     describe_histogram!("soulbox_execution_duration_seconds", "From submission to the outcome.");
     describe_histogram!("soulbox_start_duration_seconds", "From a place to run to the start of the program.");
     describe_histogram!("soulbox_queue_duration_seconds", "Waiting for a place to run.");
+    describe_counter!(
+        "soulbox_zygote_renewals_total",
+        "Zygotes that were replaced for their age, by bundle."
+    );
     describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
     describe_gauge!("soulbox_sandboxes_parked", "Sandboxes that wait for a job, by bundle.");
     describe_counter!("soulbox_bundle_reloads_total", "Reloads of bundles, by bundle and result.");

@@ -6,7 +6,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use soulbox_sandbox::{CollectedFile, Ended, RunReport, Stream};
+use soulbox_sandbox::{CollectedFile, Ended, RefusedSyscall, RunReport, Stream};
 use ulid::Ulid;
 
 use crate::compile::Compilation;
@@ -151,6 +151,8 @@ pub struct Outcome {
     pub stderr_truncated: bool,
     /// One sentence for a person whenever it did not succeed.
     pub detail: Option<String>,
+    /// The system calls that its seccomp filter refused, most often refused first.
+    pub denied_syscalls: Vec<RefusedSyscall>,
     /// What it had to start from; `None` when it never started.
     pub start_kind: Option<StartKind>,
     /// Where the time went.
@@ -192,6 +194,7 @@ impl Outcome {
             stdout_truncated: false,
             stderr_truncated: false,
             detail: Some(detail),
+            denied_syscalls: Vec::new(),
             start_kind: None,
             timing,
             usage: Usage::default(),
@@ -237,6 +240,7 @@ impl Outcome {
             stdout_truncated: report.stdout.truncated,
             stderr_truncated: report.stderr.truncated,
             detail,
+            denied_syscalls: report.refused,
             start_kind: Some(kind),
             timing,
             limits: subject.limits,
@@ -327,23 +331,35 @@ pub(crate) fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<Stri
         Ended::SetupTimeout => (Status::InternalError, "the sandbox took too long to set up".to_owned()),
         Ended::ZygoteLost => (
             Status::InternalError,
-            "the zygote that this run was forked from ended, and the run with it; it can be tried again"
+            "the sandbox was ended from outside, with the zygote that it was forked from or alone; it can be \
+             tried again"
                 .to_owned(),
         ),
     };
     (status, Some(detail))
 }
 
-/// A limit that the program met without being ended by it: likely why it failed.
+/// A limit that the program met without being ended by it, or what was refused to it: likely why it failed.
 fn exhausted(report: &RunReport, limits: &Limits) -> Option<String> {
     if report.disk_full {
         return Some(format!("its disk limit of {} was reached", bytes(limits.disk_bytes)));
     }
     let refused = report.usage.pids_refused;
-    (refused > 0).then(|| {
-        format!("its limit of {} processes and threads was reached and {refused} were refused", limits.pids)
+    if refused > 0 {
+        let limit = limits.pids;
+        return Some(format!(
+            "its limit of {limit} processes and threads was reached and {refused} were refused"
+        ));
+    }
+    (!report.refused.is_empty()).then(|| {
+        let names: Vec<_> = report.refused.iter().map(|call| call.name.as_str()).take(NAMED_CALLS).collect();
+        let more = if report.refused.len() > NAMED_CALLS { " and others" } else { "" };
+        format!("system calls were refused to it: {}{more}", names.join(", "))
     })
 }
+
+/// How many refused system calls the sentence names.
+const NAMED_CALLS: usize = 3;
 
 fn millis(duration: Duration) -> String {
     format!("{} ms", (duration.as_secs_f64() * 1e6).round() / 1e3)
@@ -388,6 +404,7 @@ mod tests {
             stdout: Output::default(),
             stderr: Output::default(),
             usage: LeafUsage { memory_peak_bytes: 67_000_000, ..LeafUsage::default() },
+            refused: Vec::new(),
             disk_written_bytes: 0,
             disk_full: false,
             collected: Collected::default(),
@@ -420,6 +437,14 @@ mod tests {
         assert_eq!(text, "the program exited with code 1; its disk limit of 64.0 MiB was reached");
         let (_, text) = detail(Ended::Exited(1), |report| report.usage.pids_refused = 3);
         assert!(text.contains("64 processes and threads"), "{text}");
+        let (_, text) = detail(Ended::Exited(1), |report| {
+            let call = |name: &str| RefusedSyscall { name: name.to_owned(), count: 1 };
+            report.refused = ["bpf", "mount", "setns", "unshare"].map(call).to_vec();
+        });
+        assert_eq!(
+            text,
+            "the program exited with code 1; system calls were refused to it: bpf, mount, setns and others"
+        );
     }
 
     #[test]

@@ -14,14 +14,15 @@ use soulbox_bundle::{
     Bundle, BundleSource, ContainerSettings, MaterializeError, Places, StartMode, Unavailable,
 };
 use soulbox_sandbox::{
-    Filters, INIT, Instance, RUNTIME_DIR, SHIM, SeccompError, Zygote, ZygoteError, ZygoteSpec, error_chain,
+    Filters, INIT, Instance, RUNTIME_DIR, SHIM, SandboxIds, SeccompError, Zygote, ZygoteError, ZygoteSpec,
+    error_chain,
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::engine::EngineConfig;
+use crate::engine::{EngineConfig, Renewal};
 use crate::execution::StartKind;
 use crate::limits::Limits;
 use crate::parking::Parking;
@@ -32,6 +33,10 @@ use crate::slots::{IdSlot, IdSlots};
 /// After a zygote ended by itself, the next one is started this much later: one that dies at once must not
 /// keep the host busy.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
+/// No zygote is renewed sooner than this after its start, however often it was forked: starting one costs as much as
+/// many runs.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A bundle that nothing can be kept of.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,7 @@ pub(crate) struct Premises {
     default_limits: Limits,
     /// Sandboxes of each bundle that wait for a job.
     parked: usize,
+    renewal: Renewal,
 }
 
 impl Premises {
@@ -82,6 +88,7 @@ impl Premises {
             prepared_dir: config.prepared_dir.clone(),
             default_limits: config.limits.default,
             parked: config.parked,
+            renewal: config.renewal,
         }
     }
 }
@@ -95,9 +102,14 @@ pub(crate) struct Keeper {
     premises: Arc<Premises>,
     /// Goes back with the keeper, which outlives its containers.
     slot: IdSlot,
+    /// Of all its containers, two of which live at once while one is renewed.
+    sandbox_ids: Arc<SandboxIds>,
     parking: Parking,
-    /// Held while a zygote is started, so that one is enough for all who wait for it.
+    /// Held while a zygote is started for those who wait, so that one is enough for all of them.
     current: Mutex<Option<Arc<Zygote>>>,
+    /// When the current one was started, or its renewal last failed.
+    current_since: std::sync::Mutex<Instant>,
+    renewing: AtomicBool,
     /// When and why the last start failed; taken while `current` is held.
     last_failure: std::sync::Mutex<Option<(Instant, String)>>,
     up: AtomicBool,
@@ -156,7 +168,10 @@ impl Keeper {
             parking: Parking::new(bundle.name(), premises.parked),
             bundle: Arc::new(bundle),
             premises: Arc::clone(premises),
+            sandbox_ids: Arc::default(),
             current: Mutex::default(),
+            current_since: std::sync::Mutex::new(Instant::now()),
+            renewing: AtomicBool::new(false),
             last_failure: std::sync::Mutex::default(),
             up: AtomicBool::new(false),
             fork_failed: AtomicBool::new(false),
@@ -258,11 +273,76 @@ impl Keeper {
         }
         let zygote = Arc::new(started?);
         *current = Some(Arc::clone(&zygote));
+        *self.current_since() = Instant::now();
         self.set_up(true);
         self.watch(Arc::clone(&zygote));
         drop(current);
         Parking::refill(self);
         Ok((zygote, StartKind::Cold))
+    }
+
+    /// Replaces the zygote in the background when it was forked often or long enough. The new one is warm, and has
+    /// sandboxes that wait, before it takes the place of the old one, which ends with the last of its runs.
+    pub(crate) fn renew_when_due(keeper: &Arc<Self>) {
+        let Some(old) = keeper.ready_zygote().filter(|zygote| keeper.is_due(zygote)) else { return };
+        if keeper.renewing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let renewing = Arc::clone(keeper);
+        // What stops the keeper waits for this too, so that no container comes after.
+        keeper.guards.spawn(async move {
+            let keeper = renewing;
+            if let Err(error) = keeper.renew(old).await {
+                let bundle = keeper.bundle.name();
+                tracing::warn!(bundle, error = %error_chain(&error), "a zygote cannot be renewed, and stays");
+                *keeper.current_since() = Instant::now();
+            }
+            keeper.renewing.store(false, Ordering::Release);
+        });
+    }
+
+    fn is_due(&self, zygote: &Zygote) -> bool {
+        let Renewal { after_runs, after } = self.premises.renewal;
+        let age = self.current_since().elapsed();
+        after_runs.is_some_and(|most| zygote.spawned() >= most.get()) && age >= RENEWAL_PAUSE
+            || after.is_some_and(|longest| age >= longest)
+    }
+
+    async fn renew(self: &Arc<Self>, old: Arc<Zygote>) -> Result<(), KeeperError> {
+        let renewed = Arc::new(self.start().await?);
+        // Its end is waited for from here on, whatever becomes of the other.
+        self.watch(Arc::clone(&renewed));
+        let mut in_place = false;
+        let take_place = async || {
+            let mut current = self.current.lock().await;
+            in_place =
+                !self.stopping.is_cancelled() && current.as_ref().is_some_and(|it| Arc::ptr_eq(it, &old));
+            if in_place {
+                *current = Some(Arc::clone(&renewed));
+                *self.current_since() = Instant::now();
+            }
+            in_place
+        };
+        self.parking.renew(&renewed, &self.default_limits().leaf(), take_place).await;
+        let unwanted = if in_place {
+            metrics::counter!("soulbox_zygote_renewals_total", "bundle" => self.bundle.name().to_owned())
+                .increment(1);
+            old
+        } else {
+            // The old one has ended meanwhile, and was replaced.
+            renewed
+        };
+        let stopping = self.stopping.clone();
+        self.guards.spawn(async move {
+            if stopping.run_until_cancelled(unwanted.retire()).await.is_none() {
+                unwanted.stop().await;
+            }
+        });
+        Ok(())
+    }
+
+    fn current_since(&self) -> MutexGuard<'_, Instant> {
+        self.current_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn start(&self) -> Result<Zygote, KeeperError> {
@@ -316,7 +396,7 @@ impl Keeper {
         laid_out.await.map_err(|_| KeeperError::Interrupted)??;
         let layers = self.bundle.layers().to_vec();
         let (id, bundle) = (id.to_owned(), directory.to_owned());
-        let spec = ZygoteSpec { id, bundle, layers, filters: &self.filters };
+        let spec = ZygoteSpec { id, bundle, layers, filters: &self.filters, ids: &self.sandbox_ids };
         Ok(Zygote::start(Arc::clone(&self.premises.instance), &spec).await?)
     }
 
@@ -335,12 +415,14 @@ impl Keeper {
     /// Waits for a zygote's end, cleans up, and starts the next one before anybody asks for it.
     async fn guard(self: Arc<Self>, zygote: Arc<Zygote>) {
         zygote.lost().await;
-        if self.current.lock().await.as_ref().is_some_and(|current| Arc::ptr_eq(current, &zygote)) {
+        let current = self.current.lock().await.clone();
+        let is_current = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &zygote));
+        if is_current {
             self.set_up(false);
         }
         zygote.stop().await;
         remove_directory(&self.directory_of(zygote.id())).await;
-        if self.stopping.is_cancelled() {
+        if self.stopping.is_cancelled() || (current.is_some() && !is_current) {
             return;
         }
         tracing::warn!(bundle = self.bundle.name(), id = zygote.id(), "a zygote ended");

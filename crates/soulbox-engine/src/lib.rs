@@ -15,6 +15,8 @@ mod compile;
 mod engine;
 mod execution;
 mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 mod info;
 mod job;
 mod keeper;
@@ -27,7 +29,7 @@ mod roster;
 mod slots;
 
 pub use compile::Compilation;
-pub use engine::{Engine, EngineConfig, StartError, SubmitError};
+pub use engine::{Engine, EngineConfig, Renewal, StartError, SubmitError};
 pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
 pub use fleet::{Change, ReloadError};
 pub use info::{BundleInfo, BundleState, LanguageInfo, ReadBundle};
@@ -41,4 +43,4 @@ pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
-pub use soulbox_sandbox::{CgroupMode, CollectedFile};
+pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, syscall_table};

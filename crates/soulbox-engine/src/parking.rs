@@ -3,10 +3,10 @@
 //! Owns how many wait and when more are made: when a run has ended, never while others want the processor.
 //! A parked sandbox is used once, as any other.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use soulbox_sandbox::{Sandbox, Zygote, error_chain};
+use soulbox_sandbox::{LeafLimits, Sandbox, Zygote, error_chain};
 
 use crate::keeper::Keeper;
 
@@ -20,15 +20,15 @@ pub(crate) struct Parking {
     wanted: usize,
     /// `None` when none may wait any more.
     parked: Mutex<Option<Vec<Parked>>>,
-    refilling: AtomicBool,
+    /// Held by who makes them.
+    refill: tokio::sync::Mutex<()>,
     next_name: AtomicU64,
 }
 
 impl Parking {
     pub(crate) fn new(bundle: &str, wanted: usize) -> Self {
-        let (refilling, next_name) = (AtomicBool::new(false), AtomicU64::new(1));
-        let parked = Mutex::new(Some(Vec::new()));
-        Parking { bundle: bundle.to_owned(), wanted, parked, refilling, next_name }
+        let (parked, next_name) = (Mutex::new(Some(Vec::new())), AtomicU64::new(1));
+        Parking { bundle: bundle.to_owned(), wanted, parked, refill: Default::default(), next_name }
     }
 
     fn parked(&self) -> MutexGuard<'_, Option<Vec<Parked>>> {
@@ -54,6 +54,41 @@ impl Parking {
         }
     }
 
+    /// Makes sandboxes of this zygote, and has them wait instead of those that do, which end, if it takes its place
+    /// then: `take_place` tells. Nobody makes sandboxes of another zygote meanwhile.
+    pub(crate) async fn renew(
+        &self,
+        zygote: &Arc<Zygote>,
+        limits: &LeafLimits,
+        take_place: impl AsyncFnOnce() -> bool,
+    ) {
+        let _refill = self.refill.lock().await;
+        let mut made = Vec::new();
+        while made.len() < self.wanted
+            && let Some(parked) = self.make_one(zygote, limits).await
+        {
+            made.push(parked);
+        }
+        let takes_place = take_place().await;
+        let mut parked = self.parked();
+        if let Some(parked) = parked.as_mut().filter(|_| takes_place) {
+            std::mem::swap(parked, &mut made);
+            self.tell(made.len(), parked.len());
+        }
+    }
+
+    async fn make_one(&self, zygote: &Arc<Zygote>, limits: &LeafLimits) -> Option<Parked> {
+        let name = format!("parked-{}-{}", zygote.id(), self.next_name.fetch_add(1, Ordering::Relaxed));
+        match zygote.spawn(&name, limits).await {
+            Ok(sandbox) => Some((Arc::clone(zygote), sandbox)),
+            Err(error) => {
+                // The next request meets the same error, and tells it.
+                tracing::debug!(error = %error_chain(&error), "no sandbox can be parked");
+                None
+            }
+        }
+    }
+
     /// By how many there are more or less: while a bundle is replaced, two keepers have sandboxes of it.
     fn tell(&self, before: usize, after: usize) {
         metrics::gauge!("soulbox_sandboxes_parked", "bundle" => self.bundle.clone())
@@ -72,28 +107,19 @@ impl Parking {
 
     /// Makes those that are missing, in the background, unless that is happening already.
     pub(crate) fn refill(keeper: &Arc<Keeper>) {
-        let parking = keeper.parking();
-        if parking.missing() == 0 || parking.refilling.swap(true, Ordering::AcqRel) {
+        if keeper.parking().missing() == 0 {
             return;
         }
         let keeper = Arc::clone(keeper);
         tokio::spawn(async move {
             let parking = keeper.parking();
+            let Ok(_refill) = parking.refill.try_lock() else { return };
             while parking.missing() > 0
                 && let Some(zygote) = keeper.ready_zygote()
+                && let Some(parked) = parking.make_one(&zygote, &keeper.default_limits().leaf()).await
             {
-                let name =
-                    format!("parked-{}-{}", zygote.id(), parking.next_name.fetch_add(1, Ordering::Relaxed));
-                match zygote.spawn(&name, &keeper.default_limits().leaf()).await {
-                    Ok(sandbox) => parking.put((zygote, sandbox)),
-                    Err(error) => {
-                        // The next request meets the same error, and tells it.
-                        tracing::debug!(error = %error_chain(&error), "no sandbox can be parked");
-                        break;
-                    }
-                }
+                parking.put(parked);
             }
-            parking.refilling.store(false, Ordering::Release);
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Ranges of host ids for containers.
 //!
-//! Owns who has which: two containers that live at the same time never share an id, and a range that is given
+//! Owns who has which: containers of two bundles that live at the same time never share an id, and a range that is given
 //! back is given out again, so that bundles may be replaced for ever.
 
 use std::collections::BTreeSet;

@@ -92,6 +92,9 @@ pub enum SandboxMessage {
     },
     /// The network namespace is as good as new after all; with a descriptor of it.
     NetworkUntouched,
+    /// The seccomp filter has refused a first system call; with the memory file in which pid 1 counts all that it
+    /// refuses: [`REFUSAL_SLOTS`](crate::REFUSAL_SLOTS) numbers of 4 bytes, little-endian, by system call number.
+    Refusing,
 }
 
 /// A frame that is none of the messages its socket carries.
@@ -124,6 +127,7 @@ const SETUP_FAILED: u64 = 6;
 const RUNNING: u64 = 7;
 const EXITED: u64 = 8;
 const NETWORK_UNTOUCHED: u64 = 9;
+const REFUSING: u64 = 10;
 
 type Words = [u64; FRAME_LEN / 8];
 
@@ -255,6 +259,7 @@ impl SandboxMessage {
                 pack([EXITED, status.unsigned_abs().into(), signaled.into(), at_ns, 0, 0, 0, 0])
             }
             SandboxMessage::NetworkUntouched => pack([NETWORK_UNTOUCHED, 0, 0, 0, 0, 0, 0, 0]),
+            SandboxMessage::Refusing => pack([REFUSING, 0, 0, 0, 0, 0, 0, 0]),
         }
     }
 
@@ -275,6 +280,7 @@ impl SandboxMessage {
                 at_ns: words[3],
             }),
             NETWORK_UNTOUCHED => Ok(SandboxMessage::NetworkUntouched),
+            REFUSING => Ok(SandboxMessage::Refusing),
             kind => Err(FrameError::Kind(kind)),
         }
     }
@@ -311,6 +317,7 @@ mod tests {
             SandboxMessage::Running { at_ns: 1 },
             SandboxMessage::Exited { status: 255, signaled: false, at_ns: 2 },
             SandboxMessage::NetworkUntouched,
+            SandboxMessage::Refusing,
         ] {
             assert_eq!(SandboxMessage::decode(&message.encode()), Ok(message));
         }

@@ -26,6 +26,7 @@
 //!   │ Job + [stdin, stdout, stderr,      │
 //!   │        program, executable?] ──►   │   read by the process that will run the program
 //!   │ ◄──  SetupFailed | Running         │   the last word of that process before untrusted code
+//!   │ ◄──  Refusing + [counts]           │   from pid 1, at the first refused system call
 //!   │ ◄──  Exited + [/workspace]         │   from pid 1, which never runs untrusted code
 //!   │ ◄──  NetworkUntouched +            │   where that is so
 //!   │        [network namespace]         │
@@ -55,6 +56,10 @@ pub const MAX_CGROUP_FDS: usize = 4;
 
 /// Most seccomp filters that [`HostMessage::Init`] announces.
 pub const MAX_FILTERS: usize = 4;
+
+/// How many system call numbers [`SandboxMessage::Refusing`] has a count for. The last counts those of all higher
+/// numbers as well, which no kernel has (syscalls(2): below 500).
+pub const REFUSAL_SLOTS: usize = 1024;
 
 /// Where the program's files are and where it starts.
 pub const WORKSPACE: &str = "/workspace";

@@ -177,7 +177,7 @@ pub async fn run_command(
     let container = Container::start(ContainerSpec {
         id: &id,
         bundle: &directory.0,
-        root: &instance.directory().join("containers"),
+        instance,
         log: &log,
         layers: &Layers { lower, upper: upper.map(|Changes { upper, work }| Upper { upper, work }) },
         control: None,

@@ -28,6 +28,7 @@ use tokio::sync::OnceCell;
 
 use crate::error_chain::error_chain;
 use crate::executor::SeccompExecutor;
+use crate::instance::Instance;
 use crate::layers::{Layers, Upper};
 use crate::sys;
 
@@ -105,8 +106,8 @@ pub(crate) struct ContainerSpec<'a> {
     pub(crate) id: &'a str,
     /// The OCI bundle's directory.
     pub(crate) bundle: &'a Path,
-    /// libcontainer's directory of containers.
-    pub(crate) root: &'a Path,
+    /// Whose it is.
+    pub(crate) instance: &'a Instance,
     /// Takes the output of the init process: a file, which need not exist, or a FIFO.
     pub(crate) log: &'a Path,
     /// What lies with the bundle's `rootfs`.
@@ -119,11 +120,12 @@ impl Container {
     /// Creates and starts a container.
     pub(crate) async fn start(spec: ContainerSpec<'_>) -> Result<Self, ContainerError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(|errno| ContainerError::Helper(errno.into()))?;
-        let ContainerSpec { id, bundle, root, log, layers, control } = spec;
-        let log = log.to_owned();
+        let ContainerSpec { id, bundle, instance, log, layers, control } = spec;
+        let (root, log) = (instance.containers(), log.to_owned());
         let output = Command::new("/proc/self/exe")
             .arg(HELPER_COMMAND)
-            .args([OsString::from(id), bundle.into(), root.into(), log.clone().into()])
+            .args([OsString::from(id), bundle.into(), root.clone().into(), log.clone().into()])
+            .arg(instance.helpers_file())
             .args(layer_arguments(layers))
             // The container's environment comes from its bundle; the daemon's is nobody's business.
             .env_clear()
@@ -140,7 +142,7 @@ impl Container {
         let pidfd = sys::pidfd_open(pid)
             .and_then(|fd| sys::watch(fd, Interest::READABLE))
             .map_err(ContainerError::Helper)?;
-        Ok(Container { id: id.to_owned(), pidfd, root: root.to_owned(), log, deleted: OnceCell::new() })
+        Ok(Container { id: id.to_owned(), pidfd, root, log, deleted: OnceCell::new() })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -251,15 +253,20 @@ fn parse_layers(words: &[OsString]) -> Option<Layers> {
 
 /// The helper: creates and starts one container in this single-threaded process, and prints the pid of its
 /// init process. Its standard input is the control socket, where there is one. The arguments are the
-/// container's id, its bundle, libcontainer's directory and the log file; after them, for a root file system
-/// in layers, pairs of `lower`, `upper` or `work` and a directory.
+/// container's id, its bundle, libcontainer's directory, the log file, and the file through which it joins the
+/// instance's cgroups; after them, for a root file system in layers, pairs of `lower`, `upper` or `work` and a
+/// directory.
 pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let usage = || format!("usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG [lower|upper|work DIRECTORY]...");
+    let usage =
+        || format!("usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG CGROUP [lower|upper|work DIRECTORY]...");
     let result = match args.as_slice() {
-        [id, bundle, root, log, layers @ ..] => parse_layers(layers).ok_or_else(usage).and_then(|layers| {
-            create(&id.to_string_lossy(), Path::new(bundle), Path::new(root), Path::new(log), &layers)
-        }),
+        [id, bundle, root, log, cgroup, layers @ ..] => {
+            parse_layers(layers).ok_or_else(usage).and_then(|layers| {
+                join(Path::new(cgroup))?;
+                create(&id.to_string_lossy(), Path::new(bundle), Path::new(root), Path::new(log), &layers)
+            })
+        }
         _ => Err(usage()),
     };
     let (text, code) = match result {
@@ -272,6 +279,13 @@ pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         writeln!(io::stderr(), "{text}")
     };
     if written.is_ok() { code } else { ExitCode::FAILURE }
+}
+
+/// Makes the helper and all that comes of it a part of the instance. When the daemon is killed, the next one can
+/// end them as it ends all of the instance, and nothing is made behind its back.
+fn join(cgroup: &Path) -> Result<(), String> {
+    let joined = OpenOptions::new().write(true).open(cgroup).and_then(|mut file| file.write_all(b"0"));
+    joined.map_err(|error| format!("cannot join {}: {error}", cgroup.display()))
 }
 
 fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> Result<i32, String> {

@@ -15,7 +15,7 @@ const LOAD_WORD: u16 = 0x20;
 const JUMP: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_GREATER_EQUAL: u16 = 0x35;
-const RETURN: u16 = 0x06;
+pub(crate) const RETURN: u16 = 0x06;
 /// The part of a code that says what kind of instruction it is.
 const CLASS: u16 = 0x07;
 

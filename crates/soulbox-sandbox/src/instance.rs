@@ -82,11 +82,16 @@ impl Instance {
             (directory, lock)
         };
         let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let tree = Tree::create(Path::new(CGROUP_PARENT), &name)?;
-        let list: String = tree.directories().iter().map(|dir| format!("{}\n", dir.display())).collect();
-        let file = directory.join(CGROUPS_FILE);
+        let tree = Tree::new(Path::new(CGROUP_PARENT), &name)?;
+        // From here on a failure gives back what there is.
+        let instance = Instance { directory, tree, _lock: lock };
+        let list = instance.tree.directories();
+        let list: String = list.iter().map(|directory| format!("{}\n", directory.display())).collect();
+        // Before there is anything to clean up: this process may be killed at any moment.
+        let file = instance.directory.join(CGROUPS_FILE);
         fs::write(&file, list).map_err(InstanceError::io("write", &file))?;
-        Ok(Instance { directory, tree, _lock: lock })
+        instance.tree.create()?;
+        Ok(instance)
     }
 
     /// The instance's own directory.
@@ -102,6 +107,16 @@ impl Instance {
     /// `linux.cgroupsPath` for the container of a zygote.
     pub fn zygote_cgroup(&self, container: &str) -> PathBuf {
         self.tree.zygote_path(container)
+    }
+
+    /// libcontainer's directory of containers.
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.directory.join("containers")
+    }
+
+    /// The file through which a helper joins the instance's cgroups, by writing `0` to it.
+    pub(crate) fn helpers_file(&self) -> PathBuf {
+        self.tree.helpers_file()
     }
 
     pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {

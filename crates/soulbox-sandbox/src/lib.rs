@@ -24,10 +24,12 @@ mod instance;
 mod layers;
 mod memory_file;
 mod output;
+mod refused;
 mod sandbox;
 mod seccomp;
 mod seqpacket;
 mod sys;
+mod syscall_table;
 mod zygote;
 
 pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
@@ -45,10 +47,12 @@ pub use executable::Executable;
 pub use host::HostFacts;
 pub use instance::{Instance, InstanceError};
 pub use output::Output;
+pub use refused::RefusedSyscall;
 pub use sandbox::{Ended, Remains, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
-pub use zygote::{SpawnError, Zygote, ZygoteError, ZygoteSpec};
+pub use syscall_table::syscall_table;
+pub use zygote::{SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteSpec};
 
 /// Where a container sees the directory with the shim and the init.
 pub const RUNTIME_DIR: &str = "/.soulbox";

@@ -25,9 +25,10 @@ use crate::collect::{Collected, collect};
 use crate::executable::Executable;
 use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
+use crate::refused::{RefusedSyscall, refused_syscalls};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
-use crate::zygote::{Networks, SandboxId};
+use crate::zygote::{Holds, Networks};
 
 /// How long a sandbox may take from its job to the start of the program; its files are written in it.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -135,6 +136,8 @@ pub struct RunReport {
     pub stderr: Output,
     /// What its cgroup counted.
     pub usage: LeafUsage,
+    /// The system calls that its seccomp filter refused, by how often.
+    pub refused: Vec<RefusedSyscall>,
     /// Bytes on its tmpfs at the end, beyond the files it was given. 0 when it did not end by itself.
     pub disk_written_bytes: u64,
     /// Whether its tmpfs was full at the end.
@@ -176,7 +179,7 @@ pub struct Sandbox {
     /// Where its network namespace goes when it is as good as new.
     networks: Arc<Networks>,
     /// Goes back when the sandbox is gone.
-    _id: SandboxId,
+    _holds: Holds,
 }
 
 /// pid 1 of the sandbox: every other process ends with it (pid_namespaces(7)).
@@ -202,11 +205,11 @@ impl Sandbox {
         pidfd: OwnedFd,
         job_socket: SeqPacket,
         leaf: Leaf,
-        id: SandboxId,
+        holds: Holds,
         networks: Arc<Networks>,
     ) -> io::Result<Self> {
         let pidfd = KillOnDrop(sys::watch(pidfd, Interest::READABLE)?);
-        Ok(Sandbox { pidfd, job_socket, leaf, networks, _id: id })
+        Ok(Sandbox { pidfd, job_socket, leaf, networks, _holds: holds })
     }
 
     /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.
@@ -243,6 +246,7 @@ impl Sandbox {
         let (collected, made) = watch.collect(workload).await;
         seen?;
         let usage = usage?;
+        let refused = watch.refusals.as_ref().map(refused_syscalls).unwrap_or_default();
         let report = RunReport {
             ended: watch.verdict(&usage),
             start_time: watch.started.unwrap_or(handed_over).saturating_duration_since(handed_over),
@@ -253,6 +257,7 @@ impl Sandbox {
             stdout,
             stderr,
             usage,
+            refused,
             disk_written_bytes,
             disk_full,
             collected,
@@ -331,6 +336,8 @@ struct Watch<'a> {
     started: Option<Instant>,
     exited: Option<Exited>,
     setup_failed: Option<SetupError>,
+    /// Where pid 1 counts the system calls that the filter refuses.
+    refusals: Option<OwnedFd>,
     /// Why the daemon ended the run: the first reason counts.
     killed_for: Option<Ended>,
     killed_at: Option<Instant>,
@@ -353,6 +360,7 @@ impl<'a> Watch<'a> {
             started: None,
             exited: None,
             setup_failed: None,
+            refusals: None,
             killed_for: None,
             killed_at: None,
             deadline,
@@ -422,6 +430,7 @@ impl<'a> Watch<'a> {
                 self.exited = Some(Exited { ended, at: sys::instant_of(at_ns), workspace });
             }
             Ok(SandboxMessage::SetupFailed(error)) => self.setup_failed = Some(error),
+            Ok(SandboxMessage::Refusing) => self.refusals = packet.fds.into_iter().next(),
             // Said to nobody before the end was.
             Ok(SandboxMessage::NetworkUntouched) => {}
             Err(error) => tracing::error!(%error, "a sandbox sent something that is no message"),

@@ -15,6 +15,8 @@ use soulbox_protocol::{HostMessage, ZygoteMessage};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::cgroup::{CgroupError, LeafLimits};
 use crate::container::{Container, ContainerError, ContainerSpec};
@@ -49,6 +51,8 @@ pub struct ZygoteSpec<'a> {
     pub layers: Vec<PathBuf>,
     /// The filters of all its sandboxes.
     pub filters: &'a Filters,
+    /// Where its sandboxes get their ids from. Zygotes that map the same host ids have it in common.
+    pub ids: &'a Arc<SandboxIds>,
 }
 
 /// A zygote that did not come up.
@@ -113,8 +117,10 @@ pub struct Zygote {
     shared: Arc<Shared>,
     reader: tokio::task::JoinHandle<()>,
     next_seq: AtomicU64,
-    ids: Arc<IdPool>,
+    ids: Arc<SandboxIds>,
     networks: Arc<Networks>,
+    /// Its sandboxes that are not gone yet.
+    sandboxes: TaskTracker,
 }
 
 /// What the reader of the control socket and the spawning tasks share.
@@ -135,12 +141,11 @@ impl Zygote {
     /// [`ZygoteError`], with the end of the zygote's log where there is one.
     pub async fn start(instance: Arc<Instance>, spec: &ZygoteSpec<'_>) -> Result<Self, ZygoteError> {
         let (control, theirs) = SeqPacket::pair()?;
-        let root = instance.directory().join("containers");
         let filters = memory_file("seccomp-filters", |file| file.write_all(&spec.filters.to_bytes()))?;
         let container = Container::start(ContainerSpec {
             id: &spec.id,
             bundle: &spec.bundle,
-            root: &root,
+            instance: &instance,
             log: &spec.bundle.join("zygote.log"),
             layers: &Layers { lower: spec.layers.clone(), upper: None },
             control: Some(theirs),
@@ -168,8 +173,9 @@ impl Zygote {
             lost: CancellationToken::new(),
         });
         let reader = tokio::spawn(read_answers(Arc::clone(&shared)));
-        let (next_seq, ids, networks) = (AtomicU64::new(1), Arc::default(), Arc::default());
-        Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks })
+        let (next_seq, networks, sandboxes) = (AtomicU64::new(1), Arc::default(), TaskTracker::new());
+        let ids = Arc::clone(spec.ids);
+        Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks, sandboxes })
     }
 
     /// Forks a sandbox that waits for its job.
@@ -177,7 +183,8 @@ impl Zygote {
     /// # Errors
     /// [`SpawnError`]; nothing is left behind then.
     pub async fn spawn(&self, name: &str, limits: &LeafLimits) -> Result<Sandbox, SpawnError> {
-        let id = IdPool::take(&self.ids).ok_or(SpawnError::NoId)?;
+        let id = SandboxIds::take(&self.ids).ok_or(SpawnError::NoId)?;
+        let holds = Holds { id, _of_zygote: self.sandboxes.token() };
         let leaf = self.instance.leaf(name, limits)?;
         let join_files = leaf.open_join_files()?;
         let (job_socket, theirs) = SeqPacket::pair()?;
@@ -187,7 +194,7 @@ impl Zygote {
 
         let network = self.networks.take();
         let cgroup_fds = join_files.len() as u8;
-        let spawn = HostMessage::Spawn { seq, id: id.id, cgroup_fds, network: network.is_some() };
+        let spawn = HostMessage::Spawn { seq, id: holds.id.id, cgroup_fds, network: network.is_some() };
         let fds = std::iter::once(theirs.as_fd()).chain(join_files.iter().map(AsFd::as_fd));
         let fds: Vec<_> = fds.chain(network.iter().map(AsFd::as_fd)).collect();
         let answer = async {
@@ -195,7 +202,7 @@ impl Zygote {
             receiver.await.map_err(|_| SpawnError::ZygoteLost)?.map_err(SpawnError::Clone)
         };
         match timeout(SPAWN_TIMEOUT, answer).await {
-            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, id, Arc::clone(&self.networks))?),
+            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, holds, Arc::clone(&self.networks))?),
             Ok(Err(SpawnError::ZygoteLost)) | Err(_) => {
                 // Nobody shall be sent to it again, also when its end has not been seen yet.
                 self.shared.lose();
@@ -216,6 +223,19 @@ impl Zygote {
             () = self.container.ended() => self.shared.lose(),
             () = self.shared.lost.cancelled() => {}
         }
+    }
+
+    /// How many sandboxes it was asked for so far.
+    pub fn spawned(&self) -> u64 {
+        self.next_seq.load(Ordering::Relaxed) - 1
+    }
+
+    /// Waits until the last of its sandboxes is gone, and gives it up: who still comes to it finds it
+    /// [lost](Zygote::is_lost).
+    pub async fn retire(&self) {
+        self.sandboxes.close();
+        self.sandboxes.wait().await;
+        self.shared.lose();
     }
 
     /// Id of its container.
@@ -292,20 +312,27 @@ impl Networks {
     }
 }
 
-/// The ids in use.
+/// The ids inside a container that sandboxes run as, each used by one at a time.
 #[derive(Debug, Default)]
-struct IdPool {
+pub struct SandboxIds {
     taken: Mutex<BTreeSet<u32>>,
+}
+
+/// What a sandbox holds of its zygote until it is gone.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    id: SandboxId,
+    _of_zygote: TaskTrackerToken,
 }
 
 /// An id that goes back when the sandbox is gone.
 #[derive(Debug)]
-pub(crate) struct SandboxId {
+struct SandboxId {
     id: u32,
-    pool: Arc<IdPool>,
+    pool: Arc<SandboxIds>,
 }
 
-impl IdPool {
+impl SandboxIds {
     fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -334,8 +361,8 @@ mod tests {
 
     #[test]
     fn an_id_is_used_by_one_at_a_time() {
-        let pool = Arc::new(IdPool::default());
-        let take = || IdPool::take(&pool).unwrap();
+        let pool = Arc::new(SandboxIds::default());
+        let take = || SandboxIds::take(&pool).unwrap();
         let (a, b, c) = (take(), take(), take());
         assert_eq!([a.id, b.id, c.id], [1000, 1001, 1002]);
         drop(b);

@@ -18,12 +18,14 @@
 //! Interpreters with threads and an event loop need more than a fork: `threads.rs` makes the threads again,
 //! `descriptors.rs` the descriptors, and `node.rs` is the shim's face towards Node.
 //!
-//! pid 1 is a process of its own so that signals keep their default actions in the program (a kernel
+//! pid 1 also answers the system calls that the seccomp filter refuses (`refusals.rs`), so that they can be named.
+//! It is a process of its own so that signals keep their default actions in the program (a kernel
 //! ignores them in pid 1 of a namespace), so that orphans are reaped, and so that the exit status comes
 //! from waitid(2) in a process that never ran untrusted code.
 
 #![cfg_attr(not(test), no_std)]
 
+mod bpf;
 mod descriptors;
 #[cfg(feature = "artifact")]
 mod freestanding;
@@ -33,6 +35,7 @@ mod main_process;
 mod network;
 mod node;
 mod pid1;
+mod refusals;
 mod serve;
 mod socket;
 mod steps;

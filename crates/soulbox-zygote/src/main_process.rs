@@ -10,6 +10,7 @@ use soulbox_protocol::{Job, Program, SandboxMessage, SetupError, SetupStep};
 
 use crate::descriptors::FIRST_OTHER_FD;
 use crate::pid1::{Spawn, Then};
+use crate::refusals::Handover;
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
@@ -29,7 +30,11 @@ pub(crate) struct Prepared {
 /// program takes this process's place. The order is the point: what needs a privilege comes
 /// before the privilege goes, and the filters come last but for the words "running" and the closing of all
 /// descriptors, which every profile allows.
-pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Prepared, SetupError> {
+pub(crate) fn prepare(
+    spawn: &Spawn<'_>,
+    refusals: Handover,
+    after_fork: impl FnOnce(),
+) -> Result<Prepared, SetupError> {
     sys::set_session().of(SetupStep::NewSession)?;
     after_fork();
     if let Then::Return(descriptors) = spawn.then {
@@ -52,7 +57,7 @@ pub(crate) fn prepare(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Result<Pr
     unsafe { sys::unmap_pages(file_bytes) };
     sys::set_capabilities(0).of(SetupStep::DropCapabilities)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).of(SetupStep::NoNewPrivileges)?;
-    install_filters(&spawn.filters)?;
+    install_filters(&spawn.filters, refusals)?;
     let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
     socket::send(spawn.job_socket, running.encode(), &[]).of(SetupStep::CloseDescriptors)?;
     match spawn.then {
@@ -197,9 +202,12 @@ fn make_parents(path: &CStr) -> sys::Result<()> {
     Ok(())
 }
 
-fn install_filters(filters: &Filters) -> Result<(), SetupError> {
+/// The last filter is the allow-list, whose refusals pid 1 answers.
+fn install_filters(filters: &Filters, refusals: Handover) -> Result<(), SetupError> {
+    let last = filters.iter().count().saturating_sub(1);
     for (index, filter) in filters.iter().enumerate() {
-        sys::install_filter(filter).of_item(SetupStep::InstallSeccomp, index)?;
+        let installed = if index == last { refusals.install(filter) } else { sys::install_filter(filter) };
+        installed.of_item(SetupStep::InstallSeccomp, index)?;
     }
     Ok(())
 }

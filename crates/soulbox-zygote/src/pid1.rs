@@ -11,6 +11,7 @@ use crate::descriptors::Descriptors;
 use crate::libc_thread::LibcThread;
 use crate::main_process::{self, Prepared};
 use crate::network::{self, Fingerprint};
+use crate::refusals::{Handover, Refusals};
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
@@ -63,10 +64,9 @@ const CAP_KILL: u64 = 1 << 5;
 pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Prepared {
     let main = surroundings(spawn).and_then(|()| clone_main(spawn));
     match main {
-        Ok(Cloned::Child) => {
-            main_process::prepare(spawn, after_fork).unwrap_or_else(|error| fail(spawn.job_socket, error))
-        }
-        Ok(Cloned::Parent) => supervise(spawn),
+        Ok((Cloned::Child, refusals)) => main_process::prepare(spawn, refusals, after_fork)
+            .unwrap_or_else(|error| fail(spawn.job_socket, error)),
+        Ok((Cloned::Parent, refusals)) => supervise(spawn, refusals),
         Err(error) => fail(spawn.job_socket, error),
     }
 }
@@ -141,18 +141,20 @@ fn mount_scratch(id: u32) -> Result<(), SetupError> {
     Ok(())
 }
 
-fn clone_main(spawn: &Spawn<'_>) -> Result<Cloned, SetupError> {
+fn clone_main(spawn: &Spawn<'_>) -> Result<(Cloned, Handover), SetupError> {
+    let refusals = Handover::new().of(SetupStep::CloneMain)?;
     // The zygote ignores it; here it must be possible to wait for children.
     sys::set_signal(libc::SIGCHLD, libc::SIG_DFL).of(SetupStep::CloneMain)?;
-    sys::clone3(0, None, spawn.thread).of(SetupStep::CloneMain)
+    let cloned = sys::clone3(0, None, spawn.thread).of(SetupStep::CloneMain)?;
+    Ok((cloned, refusals))
 }
 
 /// Waits for the main process, ends all others, and reports. The exit of pid 1 then takes the namespaces
 /// with it.
-fn supervise(spawn: &Spawn<'_>) -> ! {
+fn supervise(spawn: &Spawn<'_>, refusals: Handover) -> ! {
     // Failure would leave pid 1 with more rights than it needs, none of which untrusted code can use.
     let _ = sys::set_capabilities(CAP_KILL);
-    let main = wait_for_main();
+    let main = wait_for_main(Refusals::new(refusals, spawn.filters.last(), spawn.job_socket));
     let at_ns = sys::monotonic_ns();
     // Nothing runs any more when the daemon is told, so that nothing can race with its look at the files.
     let _ = sys::kill(-1, libc::SIGKILL);
@@ -171,13 +173,19 @@ fn supervise(spawn: &Spawn<'_>) -> ! {
     sys::exit_group(0)
 }
 
-/// The main process is the first that pid 1 cloned, and so pid 2. Orphans are reaped on the way.
-fn wait_for_main() -> Result<Ended, Errno> {
+/// The main process is the first that pid 1 cloned, and so pid 2. Orphans are reaped on the way, and refused
+/// system calls answered.
+fn wait_for_main(mut refusals: Refusals) -> Result<Ended, Errno> {
     const MAIN_PID: libc::c_int = 2;
+    let child_ended = sys::signal_descriptor(libc::SIGCHLD)?;
     loop {
-        let ended = sys::wait_any()?;
-        if ended.pid == MAIN_PID {
-            return Ok(ended);
+        // Also before the first signal: one may have come before the descriptor was there.
+        while let Some(ended) = sys::reap_any()? {
+            if ended.pid == MAIN_PID {
+                return Ok(ended);
+            }
         }
+        refusals.serve_until(child_ended)?;
+        sys::take_signal(child_ended)?;
     }
 }

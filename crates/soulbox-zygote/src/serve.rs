@@ -83,6 +83,11 @@ impl Filters {
             filter
         })
     }
+
+    /// The last, with the profile's default action. The daemon always sends one.
+    pub(crate) fn last(&self) -> &'static [libc::sock_filter] {
+        self.iter().last().unwrap_or_default()
+    }
 }
 
 /// Serves the daemon until it closes the control socket. Returns 0 only in the main process of a sandbox,

@@ -29,6 +29,14 @@ macro_rules! call {
     };
 }
 
+mod watch;
+
+pub(crate) use watch::{
+    Notification, Readiness, answer_at_once, answer_notification, install_filter, install_notifying_filter,
+    memory_file, read_at, receive_notification, signal_descriptor, socket_pair, take_signal, wait_for_either,
+    write_at,
+};
+
 /// What a process is after a clone.
 pub(crate) enum Cloned {
     Parent,
@@ -221,11 +229,20 @@ pub(crate) struct Ended {
 
 /// waitid(2) for the end of any child.
 pub(crate) fn wait_any() -> Result<Ended> {
+    wait(0)
+}
+
+/// waitid(2) for the end of any child that has ended already. `None` when none has.
+pub(crate) fn reap_any() -> Result<Option<Ended>> {
+    wait(libc::WNOHANG).map(|ended| Some(ended).filter(|ended| ended.pid != 0))
+}
+
+fn wait(flags: c_int) -> Result<Ended> {
     // SAFETY: all-zero is a valid `siginfo_t`, which is plain numbers.
     let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
     // SAFETY: the kernel writes one `siginfo_t`.
-    retry(|| unsafe { call!(waitid, libc::P_ALL, 0, &raw mut info, libc::WEXITED, 0) })?;
-    // SAFETY: waitid(2) fills the fields of SIGCHLD when it succeeds.
+    retry(|| unsafe { call!(waitid, libc::P_ALL, 0, &raw mut info, libc::WEXITED | flags, 0) })?;
+    // SAFETY: waitid(2) fills the fields of SIGCHLD when it succeeds; zeros stay where no child has ended.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
     Ok(Ended { pid, status, signaled: info.si_code != libc::CLD_EXITED })
 }
@@ -479,16 +496,6 @@ pub(crate) fn set_capabilities(kept: u64) -> Result<()> {
 pub(crate) fn prctl(option: c_int, value: u64) -> Result<()> {
     // SAFETY: used with options whose arguments are numbers, so that no memory is touched.
     unsafe { call!(prctl, option, value, 0, 0, 0) }.map(drop)
-}
-
-/// seccomp(2) with `SECCOMP_SET_MODE_FILTER`.
-pub(crate) fn install_filter(program: &[libc::sock_filter]) -> Result<()> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(program.len()).map_err(|_| Errno(libc::EINVAL))?,
-        filter: program.as_ptr().cast_mut(),
-    };
-    // SAFETY: the kernel copies the filter from user memory and never writes to it (seccomp(2)).
-    unsafe { call!(seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }.map(drop)
 }
 
 /// Maps `len` bytes of a file, private and read-only, by mmap(2). The mapping stays until the process ends.

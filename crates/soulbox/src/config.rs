@@ -3,6 +3,7 @@
 //! Owns its form. It is parsed once, into the configurations of the engine and the API.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ struct RawConfig {
     languages: Option<Vec<String>>,
     bundles: Option<Vec<String>>,
     parked: Option<usize>,
+    zygote_max_runs: Option<u64>,
+    zygote_max_age: Option<String>,
     max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
 }
@@ -116,6 +119,13 @@ impl ServeConfig {
         raw.limits.compile.apply(&mut engine.limits.compile).context("limits.compile")?;
         engine.limits.check().context("limits.default")?;
         engine.parked = raw.parked.unwrap_or(engine.parked);
+        if let Some(runs) = raw.zygote_max_runs {
+            engine.renewal.after_runs = NonZeroU64::new(runs);
+        }
+        if let Some(age) = &raw.zygote_max_age {
+            let age = duration(age).context("zygote_max_age")?;
+            engine.renewal.after = Some(age).filter(|age| !age.is_zero());
+        }
         if let Some(size) = raw.max_binaries_memory {
             engine.binaries_bytes = size.as_u64();
         }

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
+mod fuzz;
 #[cfg(test)]
 mod tidy;
 mod vm;
@@ -15,6 +17,14 @@ mod vm;
 enum Xtask {
     /// Install what the tests need, and run all of them
     Test,
+    /// Fuzz everything that parses what others send, starting from the stored corpus
+    Fuzz {
+        /// For how long, all targets together
+        #[arg(long, default_value_t = FUZZ_SECONDS)]
+        seconds: u64,
+        /// These targets alone, by their names in fuzz/fuzz_targets
+        targets: Vec<String>,
+    },
     /// Run the tests that need cgroup v2 in a virtual machine; `test` does so as well
     Vm,
     /// Check formatting, lints and documentation
@@ -23,11 +33,16 @@ enum Xtask {
     Bench,
 }
 
+/// For how long the tests fuzz, seconds.
+const FUZZ_SECONDS: u64 = 60;
+
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 17] = [
+const NEEDED: [(&str, &str); 18] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
+    // Of libFuzzer.
+    ("/usr/bin/c++", "g++"),
     // The headers and start files of C programs, which gcc only recommends.
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/lib/go/bin/go", "golang-go"),
@@ -49,6 +64,7 @@ const NEEDED: [(&str, &str); 17] = [
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Test => test(),
+        Xtask::Fuzz { seconds, targets } => fuzz::run(Duration::from_secs(seconds), &targets),
         Xtask::Vm => vm::test(),
         Xtask::Check => check(),
         Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
@@ -61,7 +77,8 @@ fn test() -> anyhow::Result<()> {
     ensure!(is_root, "the tests make cgroups and map ids: run them as root");
     // The binary that the integration tests run is built as users build it.
     cargo(&["test", "--release", "--workspace", "--locked"])?;
-    vm::test()
+    vm::test()?;
+    fuzz::run(Duration::from_secs(FUZZ_SECONDS), &[])
 }
 
 fn check() -> anyhow::Result<()> {

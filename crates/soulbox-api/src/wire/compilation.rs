@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::wire::figures::Usage;
+use crate::wire::figures::{DeniedSyscall, Usage};
 
 /// How the compiler fared, in a sandbox of its own.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,6 +26,8 @@ pub(crate) struct Compilation<'a> {
     stdout_truncated: bool,
     /// Whether there was more on standard error than its limit.
     stderr_truncated: bool,
+    /// The system calls that the seccomp filter refused to the compiler.
+    denied_syscalls: Vec<DeniedSyscall<'a>>,
     /// Whether the executable was there already, made from the same files by the same compiler.
     cached: bool,
     usage: Usage,
@@ -46,6 +48,7 @@ impl<'a> From<&'a soulbox_engine::Compilation> for Compilation<'a> {
             stderr: String::from_utf8_lossy(&compilation.stderr),
             stdout_truncated: compilation.stdout_truncated,
             stderr_truncated: compilation.stderr_truncated,
+            denied_syscalls: compilation.denied_syscalls.iter().map(DeniedSyscall::from).collect(),
             cached: compilation.cached,
             usage: compilation.usage.into(),
         }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::wire::compilation::Compilation;
 use crate::wire::content::{Base64, Output, OutputFile};
-use crate::wire::figures::{Timing, Usage};
+use crate::wire::figures::{DeniedSyscall, Timing, Usage};
 use crate::wire::limits::Limits;
 use crate::wire::rfc_3339;
 use crate::wire::state::{ExecutionStartKind, ExecutionStatus};
@@ -61,9 +61,9 @@ pub(crate) struct Execution<'a> {
     /// One sentence for a person whenever the status is not `succeeded`, or there is something else to say.
     #[schema(required)]
     detail: Option<&'a str>,
-    /// Refused system calls. Always empty in this version.
-    #[schema(value_type = Vec<String>)]
-    denied_syscalls: [&'a str; 0],
+    /// The system calls that the seccomp filter refused to the program, most often refused first. Those that it
+    /// refuses as not there (`ENOSYS`), for which a libc has another, are not among them.
+    denied_syscalls: Vec<DeniedSyscall<'a>>,
     /// How the compiler fared; `null` for languages that are not compiled.
     #[schema(required)]
     compile: Option<Compilation<'a>>,
@@ -113,7 +113,7 @@ impl<'a> From<&'a Outcome> for Execution<'a> {
             stdout_truncated: outcome.stdout_truncated,
             stderr_truncated: outcome.stderr_truncated,
             detail: outcome.detail.as_deref(),
-            denied_syscalls: [],
+            denied_syscalls: outcome.denied_syscalls.iter().map(DeniedSyscall::from).collect(),
             compile: outcome.compilation.as_ref().map(Compilation::from),
             start_kind: outcome.start_kind.map(ExecutionStartKind::from),
             timing: outcome.timing.into(),
@@ -147,7 +147,7 @@ impl<'a> From<&'a Snapshot> for Execution<'a> {
             stdout_truncated: false,
             stderr_truncated: false,
             detail: None,
-            denied_syscalls: [],
+            denied_syscalls: Vec::new(),
             compile: None,
             start_kind: None,
             timing: Timing::default(),
@@ -185,7 +185,7 @@ mod tests {
             stdout_truncated: false,
             stderr_truncated: false,
             detail: None,
-            denied_syscalls: [],
+            denied_syscalls: Vec::new(),
             compile: None,
             start_kind: Some(ExecutionStartKind::Zygote),
             timing: soulbox_engine::Timing { run: Duration::from_nanos(1_234_567), ..Default::default() }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use soulbox_engine::RefusedSyscall;
 use utoipa::ToSchema;
 
 /// Where the time went, in milliseconds.
@@ -72,6 +73,22 @@ impl From<soulbox_engine::Usage> for Usage {
 /// Milliseconds to three decimals.
 pub(super) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A system call that was refused to a program.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeniedSyscall<'a> {
+    /// Its name, as in syscalls(2).
+    #[schema(example = "unshare")]
+    name: &'a str,
+    /// How often.
+    count: u32,
+}
+
+impl<'a> From<&'a RefusedSyscall> for DeniedSyscall<'a> {
+    fn from(refused: &'a RefusedSyscall) -> Self {
+        DeniedSyscall { name: &refused.name, count: refused.count }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! ```text
 //! <parent>/<instance>/zygotes/<bundle>     for a zygote's container, which libcontainer puts there
 //! <parent>/<instance>/runs/<execution>     a leaf, for the life of one sandbox
+//! <parent>/<instance>/helpers              helpers of the daemon that make containers, in one hierarchy
 //! ```
 //!
 //! cgroup v2 is used where the host has it unified, at the [`Place`] that is this server's. On a hybrid or legacy
@@ -33,6 +34,9 @@ const UNIFIED_ROOT: &str = "/sys/fs/cgroup";
 /// The controllers without which no limit can be enforced.
 const V2_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
+/// Where helpers are, below the instance's path.
+const HELPERS: &str = "helpers";
+
 /// How often a tree is begun again whose surroundings another instance removes as the last one there.
 const CREATE_ATTEMPTS: usize = 20;
 
@@ -46,6 +50,20 @@ pub enum CgroupMode {
     V2,
     /// The v1 hierarchies of a legacy or hybrid host.
     V1,
+}
+
+impl CgroupMode {
+    /// The file through which a process without threads joins a cgroup, by writing `0` to it.
+    ///
+    /// On v1 that is `tasks`, which moves one thread: moving a whole process by `cgroup.procs` takes a lock
+    /// over all forks and exits of the machine, for which the kernel waits a grace period of RCU when nobody
+    /// has taken it lately, and a run on an idle machine would start 10 to 20 ms later.
+    fn join_file(self) -> &'static str {
+        match self {
+            CgroupMode::V2 => "cgroup.procs",
+            CgroupMode::V1 => "tasks",
+        }
+    }
 }
 
 /// A cgroup that could not be used as it must.
@@ -146,24 +164,37 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Makes the tree of an instance below `parent`, a path relative to the roots or to the place on v2.
-    pub(crate) fn create(parent: &Path, instance: &str) -> Result<Self, CgroupError> {
+    /// The tree of an instance below `parent`, a path relative to the roots or to the place on v2. Nothing of it is
+    /// made yet.
+    pub(crate) fn new(parent: &Path, instance: &str) -> Result<Self, CgroupError> {
         let hierarchies = Hierarchies::detect()?;
         let path = match &hierarchies {
             Hierarchies::V2 { place, .. } => place.below_root().join(parent).join(instance),
             Hierarchies::V1 { .. } => parent.join(instance),
         };
-        let tree = Tree { hierarchies, path };
-        for attempt in 1.. {
-            match tree.make() {
+        Ok(Tree { hierarchies, path })
+    }
+
+    /// Makes the tree.
+    pub(crate) fn create(&self) -> Result<(), CgroupError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.make() {
                 Err(CgroupError::Io { source, .. })
-                    if attempt < CREATE_ATTEMPTS
+                    if attempts < CREATE_ATTEMPTS
                         && matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EBUSY)) => {}
-                made => made?,
+                made => return made,
             }
-            break;
         }
-        Ok(tree)
+    }
+
+    /// The file through which a helper without threads joins the tree, by writing `0` to it, before it makes
+    /// anything: whoever removes the tree of a daemon that was killed ends its helpers first. One hierarchy is
+    /// enough for that, and it is the first that [`Tree::directories`] names.
+    pub(crate) fn helpers_file(&self) -> PathBuf {
+        let first = self.hierarchies.roots().first().map(|root| root.join(&self.path)).unwrap_or_default();
+        first.join(HELPERS).join(self.mode().join_file())
     }
 
     fn make(&self) -> Result<(), CgroupError> {
@@ -180,6 +211,8 @@ impl Tree {
                     enable_controllers(directory)?;
                 }
             }
+            // It has processes of its own, and so no cgroups with controllers below it.
+            make_directory(&own.join(HELPERS))?;
         }
         Ok(())
     }
