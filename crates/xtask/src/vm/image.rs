@@ -15,9 +15,9 @@ use crate::run;
 
 const SUITE: &str = "trixie";
 
-/// What the tests need in the machine: a language that forks and one that is executed (bash is essential), swap,
-/// a network interface that is brought up, and ids for an ordinary user.
-const PACKAGES: &str = "busybox-static,mount,python3,uidmap";
+/// What the tests need in the machine: Python and C, beside Bash and Perl that are essential; swap, a network
+/// interface that is brought up, and ids for an ordinary user.
+const PACKAGES: &str = "busybox-static,gcc,libc6-dev,mount,python3,uidmap";
 
 /// Time of everything in the image: that of Debian 13's release.
 const SOURCE_DATE_EPOCH: &str = "1754697600";
