@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use soulbox_sandbox::{
     Changes, CommandEnd, CommandError, CommandLimits, CommandNetwork, CommandSpec, HELPER_COMMAND, HostIds,
-    Instance, ReadOnlyBind, helper_main, run_command,
+    Instance, ReadOnlyBind, Rights, helper_main, run_command,
 };
 
 const FIRST_ID: u32 = 600_000;
@@ -64,7 +64,7 @@ impl<'a> Host<'a> {
                 chown(path, Some(FIRST_ID), Some(FIRST_ID)).unwrap();
             }
         }
-        let instance = Instance::claim(&directory.path().join("state")).unwrap();
+        let instance = Instance::claim(&directory.path().join("state"), Rights::Root).unwrap();
         Host { runtime, directory, instance }
     }
 

@@ -124,7 +124,7 @@ struct Place {
 }
 
 impl Place {
-    fn setup(&self) -> Setup {
+    fn setup(&self) -> Setup<'_> {
         let config = format!("parked = {PARKED}\nlanguages = {LANGUAGES:?}\n");
         Setup::new()
             .config(&config)

@@ -176,10 +176,20 @@ fn try_contract(document: &Value) -> Result<(), String> {
         if compile.is_null() { compile_ms.is_null() } else { is_amount(compile_ms) },
         "timing.compile_ms",
     )?;
-    ensure(measured(&document["usage"]["cpu_time_ms"], is_amount), "usage.cpu_time_ms")?;
-    for field in ["memory_peak_bytes", "pids_peak", "disk_written_bytes"] {
-        ensure(measured(&document["usage"][field], Value::is_u64), &format!("usage.{field}"))?;
+    let unenforced = document["unenforced_limits"].as_array().ok_or("unenforced_limits must be a list")?;
+    ensure(
+        unenforced.iter().all(|name| document["limits"].get(name.as_str().unwrap_or_default()).is_some()),
+        "unenforced_limits are limits",
+    )?;
+    // What no cgroup counts is null as well.
+    let counted = |value: &Value, is_right: fn(&Value) -> bool| {
+        measured(value, is_right) || (!unenforced.is_empty() && value.is_null())
+    };
+    ensure(counted(&document["usage"]["cpu_time_ms"], is_amount), "usage.cpu_time_ms")?;
+    for field in ["memory_peak_bytes", "pids_peak"] {
+        ensure(counted(&document["usage"][field], Value::is_u64), &format!("usage.{field}"))?;
     }
+    ensure(measured(&document["usage"]["disk_written_bytes"], Value::is_u64), "usage.disk_written_bytes")?;
     for field in ["wall_time_ms", "cpu_time_ms", "cpus"] {
         ensure(is_amount(&document["limits"][field]), &format!("limits.{field}"))?;
     }
@@ -202,7 +212,8 @@ fn try_compile_contract(compile: &Value, status: &str) -> Result<(), String> {
     ensure(lost || exit_code.is_u64() != signal.is_u64(), "a compiler either exits or is ended by a signal")?;
     ensure(is_list_of_calls(&compile["denied_syscalls"]), "compile.denied_syscalls")?;
     ensure(compile["cached"].is_boolean(), "compile.cached must be a boolean")?;
-    ensure(is_amount(&compile["usage"]["cpu_time_ms"]), "compile.usage")?;
+    let cpu_time = &compile["usage"]["cpu_time_ms"];
+    ensure(is_amount(cpu_time) || cpu_time.is_null(), "compile.usage")?;
     ensure(lost || status == "compile_failed" || *exit_code == 0, "only what was compiled is run")
 }
 

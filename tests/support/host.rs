@@ -37,6 +37,24 @@ fn state_and_start(pid: i32) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
+/// All processes that a process has started, and those that these have, sandboxes and zygotes included: whoever is
+/// orphaned becomes a child of the server's.
+pub(crate) fn descendants_of(pid: Pid) -> Vec<Process> {
+    let parent_of = |pid: i32| -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let pids = directories_in(Path::new("/proc")).into_iter();
+    let pids = pids.filter_map(|path| path.file_name()?.to_str()?.parse::<i32>().ok());
+    let parents: Vec<(i32, i32)> = pids.filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
+    let (mut found, mut looked_at) = (vec![pid.as_raw()], 0);
+    while let Some(&parent) = found.get(looked_at) {
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        looked_at += 1;
+    }
+    found[1..].iter().filter_map(|pid| Process::find(*pid)).collect()
+}
+
 /// The pids of a process in each of its namespaces, outermost first.
 pub(crate) fn namespace_pids(pid: i32) -> Vec<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

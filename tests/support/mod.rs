@@ -12,6 +12,7 @@ mod host;
 mod http;
 pub(crate) mod images;
 mod metrics;
+mod ordinary;
 pub(crate) mod random;
 mod running;
 mod server;
@@ -24,11 +25,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use execution::{Execution, check_contract};
 pub(crate) use host::{
-    Holdings, Process, cgroups_of, holdings, mounts_of, namespace_pids, open_files_of, processes_below,
-    resident_bytes, zygotes_of,
+    Holdings, Process, cgroups_of, descendants_of, holdings, mounts_of, namespace_pids, open_files_of,
+    processes_below, resident_bytes, zygotes_of,
 };
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
+pub(crate) use ordinary::{FIRST_SUBORDINATE_ID, Ordinary, SUBORDINATE_IDS};
 pub(crate) use running::{HOLD, Running};
 pub(crate) use server::{Server, Setup, share, shared, shared_by_all_languages};
 pub(crate) use stored::{lay_out_python, store_broken_python, store_python, take_away, version_file};

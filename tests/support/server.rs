@@ -13,12 +13,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    Client, DEADLINE, Execution, Metrics, Response, SOULBOX, eventually, public_directory, soulbox, within,
+    Client, DEADLINE, Execution, Metrics, Ordinary, Response, SOULBOX, eventually, public_directory, soulbox,
+    within,
 };
 
 /// How a server is to be started.
 #[derive(Debug, Default)]
-pub(crate) struct Setup {
+pub(crate) struct Setup<'a> {
     config: String,
     all_languages: bool,
     env: Vec<(String, String)>,
@@ -27,6 +28,7 @@ pub(crate) struct Setup {
     key: Option<String>,
     prelude: Option<String>,
     hidden: Option<PathBuf>,
+    user: Option<&'a Ordinary>,
 }
 
 /// A running server. Dropping it ends it and removes what it had.
@@ -40,7 +42,7 @@ pub(crate) struct Server {
     _home: TempDir,
 }
 
-impl Setup {
+impl<'a> Setup<'a> {
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -95,6 +97,12 @@ impl Setup {
     pub(crate) fn cgroup(self, directory: &Path) -> Self {
         let procs = directory.join("cgroup.procs");
         self.prelude(&format!("echo 0 >{} || exit", procs.display()))
+    }
+
+    /// As an ordinary user instead of root.
+    pub(crate) fn user(mut self, user: &'a Ordinary) -> Self {
+        self.user = Some(user);
+        self
     }
 
     /// The API key that requests show.
@@ -170,6 +178,9 @@ impl Setup {
             let hide = format!("mount -t tmpfs none {} && exec {SOULBOX} \"$@\"", directory.display());
             command = shell(&format!("exec unshare --mount --propagation private sh -c '{hide}' sh \"$@\""));
         }
+        if let Some(user) = self.user {
+            command = user.soulbox();
+        }
         let child = command
             .args(["serve", "--listen", listen, "--config"])
             .arg(&config)
@@ -212,7 +223,7 @@ pub(crate) fn shared_by_all_languages() -> Arc<Server> {
 }
 
 /// The server that lives in a place, or a new one there.
-pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup) -> Arc<Server> {
+pub(crate) fn share(place: &Mutex<Weak<Server>>, setup: Setup<'_>) -> Arc<Server> {
     let mut shared = place.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
         let server = Arc::new(setup.start());

@@ -71,7 +71,7 @@ pub(crate) struct Built {
 impl Built {
     /// The same, found again in so much time.
     pub(crate) fn again(mut self, time: Duration) -> Self {
-        self.compilation = Compilation { cached: true, usage: Usage::default(), time, ..self.compilation };
+        self.compilation = Compilation { cached: true, usage: Usage::NOTHING, time, ..self.compilation };
         self
     }
 

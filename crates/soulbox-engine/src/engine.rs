@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use soulbox_bundle::Catalogue;
-use soulbox_sandbox::{CgroupMode, Instance, InstanceError, error_chain};
+use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
 
 use crate::admission::{Admission, Bounds, QueuePlace};
 use crate::compile::Binaries;
@@ -16,10 +16,11 @@ use crate::fleet::{Change, Fleet, ReloadError};
 use crate::info::{BundleInfo, LanguageInfo};
 use crate::job::{Done, Job};
 use crate::keeper::Keeper;
-use crate::limits::{LimitPolicy, Limits};
+use crate::limits::{LimitName, LimitPolicy, Limits, OF_CGROUPS, names};
 use crate::parking::Parking;
 use crate::registry::{Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target};
+use crate::slots::IdSupply;
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
 
@@ -43,8 +44,12 @@ pub struct EngineConfig {
     pub max_output_bytes: usize,
     /// Defaults and maxima of limits.
     pub limits: LimitPolicy,
-    /// The first host id of the containers' user namespaces; each container has 65,536 from there on.
-    pub first_host_id: u32,
+    /// By which right ids are mapped.
+    pub rights: Rights,
+    /// The ids of the containers' user namespaces.
+    pub ids: IdSupply,
+    /// Limits without which executions are run where they cannot be enforced.
+    pub allow_unenforced: Vec<LimitName>,
     /// Ended executions that are remembered.
     pub remembered: usize,
     /// Bytes of output of ended executions that are remembered.
@@ -67,6 +72,9 @@ pub struct Renewal {
 }
 
 impl EngineConfig {
+    /// In the range that systemd sets aside for containers (its "Users, Groups, UIDs and GIDs").
+    pub const FIRST_HOST_ID: u32 = 0x4000_0000;
+
     /// Defaults, with everything below `state_dir`.
     pub fn new(state_dir: PathBuf) -> Self {
         EngineConfig {
@@ -77,8 +85,9 @@ impl EngineConfig {
             max_request_bytes: 256 << 20,
             max_output_bytes: 512 << 20,
             limits: LimitPolicy::default(),
-            // In the range that systemd sets aside for containers (its "Users, Groups, UIDs and GIDs").
-            first_host_id: 0x4000_0000,
+            rights: Rights::Root,
+            ids: IdSupply::of_root(Self::FIRST_HOST_ID),
+            allow_unenforced: Vec::new(),
             remembered: 256,
             remembered_bytes: 16 << 20,
             binaries_bytes: 128 << 20,
@@ -97,6 +106,16 @@ pub enum StartError {
     /// The host gives it no place.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// Limits that nothing would enforce, and that the operator has not said to do without.
+    #[error(
+        "nothing on this host can enforce the limits {limits} for an ordinary user ({reason}); run as root, have cgroup v2 delegated with memory, pids and cpu, or allow it by name: --allow-unenforced {limits}, in a configuration file allow_unenforced"
+    )]
+    Unenforced {
+        /// Their names, with commas.
+        limits: String,
+        /// Why there are no cgroups.
+        reason: String,
+    },
 }
 
 /// A request that was not taken.
@@ -123,6 +142,8 @@ pub enum SubmitError {
 pub struct Engine {
     config: EngineConfig,
     instance: Arc<Instance>,
+    /// The limits that are not in force.
+    unenforced: &'static [LimitName],
     fleet: Fleet,
     admission: Admission,
     registry: Registry,
@@ -138,7 +159,8 @@ impl Engine {
     /// # Errors
     /// [`StartError`].
     pub fn new(config: EngineConfig, catalogue: Catalogue) -> Result<Arc<Self>, StartError> {
-        let instance = Arc::new(Instance::claim(&config.state_dir)?);
+        let instance = Arc::new(Instance::claim(&config.state_dir, config.rights)?);
+        let unenforced = unenforced(&instance, &config.allow_unenforced)?;
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), &config);
         describe_metrics();
         Ok(Arc::new(Engine {
@@ -152,6 +174,7 @@ impl Engine {
             binaries: Binaries::new(config.binaries_bytes),
             config,
             instance,
+            unenforced,
             fleet,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
@@ -173,9 +196,14 @@ impl Engine {
         }
     }
 
-    /// Which cgroups limits are enforced with.
-    pub fn cgroup_mode(&self) -> CgroupMode {
-        self.instance.cgroup_mode()
+    /// Which cgroups limits are enforced with, where there are any.
+    pub fn cgroup_mode(&self) -> Option<CgroupMode> {
+        self.instance.cgroup_mode().ok()
+    }
+
+    /// The limits that are not in force.
+    pub fn unenforced(&self) -> &'static [LimitName] {
+        self.unenforced
     }
 
     /// Defaults and maxima of limits.
@@ -275,6 +303,7 @@ impl Engine {
             language: keeper.bundle().language().to_owned(),
             bundle: keeper.bundle().name().to_owned(),
             limits,
+            unenforced: self.unenforced,
             created_at: SystemTime::now(),
         });
         self.registry.add(&ticket);
@@ -309,6 +338,7 @@ impl Engine {
             language: bundle.language().to_owned(),
             bundle: bundle.name().to_owned(),
             limits,
+            unenforced: self.unenforced,
             created_at: SystemTime::now(),
         });
         let job = Job { keeper: Arc::clone(keeper), request, layout, submitted: Instant::now() };
@@ -419,6 +449,18 @@ impl Engine {
         }
         self.fleet.close().await;
     }
+}
+
+/// The limits that are not in force, all of which have to be allowed.
+fn unenforced(instance: &Instance, allowed: &[LimitName]) -> Result<&'static [LimitName], StartError> {
+    let reason = match instance.cgroup_mode() {
+        Ok(_) => return Ok(&[]),
+        Err(reason) => error_chain(reason),
+    };
+    if OF_CGROUPS.iter().all(|limit| allowed.contains(limit)) {
+        return Ok(&OF_CGROUPS);
+    }
+    Err(StartError::Unenforced { limits: names(&OF_CGROUPS), reason })
 }
 
 fn describe_metrics() {

@@ -10,7 +10,7 @@ use soulbox_sandbox::{CollectedFile, Ended, RefusedSyscall, RunReport, Stream};
 use ulid::Ulid;
 
 use crate::compile::Compilation;
-use crate::limits::{Limits, bytes};
+use crate::limits::{LimitName, Limits, bytes};
 
 /// The id of an execution: `exec_` and a ULID, so that ids sort by time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,15 +113,15 @@ pub struct Timing {
     pub total: Duration,
 }
 
-/// What an execution used, from its cgroup and its file system.
+/// What an execution used, from its cgroup and its file system. Without a cgroup nothing counts the first three.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Cpu time of all its processes.
-    pub cpu_time: Duration,
+    pub cpu_time: Option<Duration>,
     /// The most memory charged to it at once; what it shares with its zygote is not.
-    pub memory_peak_bytes: u64,
+    pub memory_peak_bytes: Option<u64>,
     /// The most processes and threads at once.
-    pub pids_peak: u64,
+    pub pids_peak: Option<u64>,
     /// Bytes on its file system at the end, beyond the files it was given.
     pub disk_written_bytes: u64,
 }
@@ -159,8 +159,10 @@ pub struct Outcome {
     pub timing: Timing,
     /// What it used.
     pub usage: Usage,
-    /// The limits that were in force.
+    /// The limits that it was given.
     pub limits: Limits,
+    /// Those of them that were not in force.
+    pub unenforced: &'static [LimitName],
     /// The output files that were asked for.
     pub files: Vec<CollectedFile>,
     /// The compile step, for languages that are compiled.
@@ -176,6 +178,7 @@ pub(crate) struct Subject {
     pub(crate) language: String,
     pub(crate) bundle: String,
     pub(crate) limits: Limits,
+    pub(crate) unenforced: &'static [LimitName],
     pub(crate) created_at: SystemTime,
 }
 
@@ -197,8 +200,9 @@ impl Outcome {
             denied_syscalls: Vec::new(),
             start_kind: None,
             timing,
-            usage: Usage::default(),
+            usage: Usage::NOTHING,
             limits: subject.limits,
+            unenforced: subject.unenforced,
             files: Vec::new(),
             compilation: None,
             created_at: subject.created_at,
@@ -244,6 +248,7 @@ impl Outcome {
             start_kind: Some(kind),
             timing,
             limits: subject.limits,
+            unenforced: subject.unenforced,
             files: report.collected.files,
             compilation,
             created_at: subject.created_at,
@@ -252,11 +257,19 @@ impl Outcome {
 }
 
 impl Usage {
+    /// Where nothing has run.
+    pub(crate) const NOTHING: Usage = Usage {
+        cpu_time: Some(Duration::ZERO),
+        memory_peak_bytes: Some(0),
+        pids_peak: Some(0),
+        disk_written_bytes: 0,
+    };
+
     pub(crate) fn of(report: &RunReport) -> Self {
         Usage {
-            cpu_time: report.usage.cpu_time,
-            memory_peak_bytes: report.usage.memory_peak_bytes,
-            pids_peak: report.usage.pids_peak,
+            cpu_time: report.usage.map(|usage| usage.cpu_time),
+            memory_peak_bytes: report.usage.map(|usage| usage.memory_peak_bytes),
+            pids_peak: report.usage.map(|usage| usage.pids_peak),
             disk_written_bytes: report.disk_written_bytes,
         }
     }
@@ -279,7 +292,8 @@ pub(crate) fn main_ended(report: &RunReport) -> (Option<i32>, Option<i32>) {
 
 /// The status of a run and a sentence for a person.
 pub(crate) fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<String>) {
-    let usage = &report.usage;
+    // What is not counted ends no run: the figures of these sentences are always there.
+    let usage = report.usage.unwrap_or_default();
     let (status, detail) = match report.ended {
         Ended::Exited(0) => {
             let left_out = report.collected.left_out;
@@ -344,7 +358,7 @@ fn exhausted(report: &RunReport, limits: &Limits) -> Option<String> {
     if report.disk_full {
         return Some(format!("its disk limit of {} was reached", bytes(limits.disk_bytes)));
     }
-    let refused = report.usage.pids_refused;
+    let refused = report.usage.map_or(0, |usage| usage.pids_refused);
     if refused > 0 {
         let limit = limits.pids;
         return Some(format!(
@@ -403,7 +417,7 @@ mod tests {
             ended,
             stdout: Output::default(),
             stderr: Output::default(),
-            usage: LeafUsage { memory_peak_bytes: 67_000_000, ..LeafUsage::default() },
+            usage: Some(LeafUsage { memory_peak_bytes: 67_000_000, ..LeafUsage::default() }),
             refused: Vec::new(),
             disk_written_bytes: 0,
             disk_full: false,
@@ -435,7 +449,9 @@ mod tests {
         );
         let (_, text) = detail(Ended::Exited(1), |report| report.disk_full = true);
         assert_eq!(text, "the program exited with code 1; its disk limit of 64.0 MiB was reached");
-        let (_, text) = detail(Ended::Exited(1), |report| report.usage.pids_refused = 3);
+        let (_, text) = detail(Ended::Exited(1), |report| {
+            report.usage = Some(LeafUsage { pids_refused: 3, ..LeafUsage::default() });
+        });
         assert!(text.contains("64 processes and threads"), "{text}");
         let (_, text) = detail(Ended::Exited(1), |report| {
             let call = |name: &str| RefusedSyscall { name: name.to_owned(), count: 1 };

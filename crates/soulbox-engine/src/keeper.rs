@@ -14,8 +14,8 @@ use soulbox_bundle::{
     Bundle, BundleSource, ContainerSettings, MaterializeError, Places, StartMode, Unavailable,
 };
 use soulbox_sandbox::{
-    Filters, INIT, Instance, RUNTIME_DIR, SHIM, SandboxIds, SeccompError, Zygote, ZygoteError, ZygoteSpec,
-    error_chain,
+    Filters, INIT, Instance, RUNTIME_DIR, Rights, SHIM, SandboxIds, SeccompError, Zygote, ZygoteError,
+    ZygoteSpec, error_chain,
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) enum NewKeeperError {
     #[error("its seccomp profile cannot be compiled")]
     Seccomp(#[from] SeccompError),
-    #[error("there are no more host ids for its container")]
+    #[error("there are no more ids for its container: serve fewer bundles, or have more subordinate ids")]
     NoIds,
 }
 
@@ -71,6 +71,7 @@ pub(crate) struct Premises {
     slots: Arc<IdSlots>,
     /// Of all containers, so that no name comes again while something of the one before may be left.
     next_generation: AtomicU64,
+    rights: Rights,
     prepared_dir: PathBuf,
     /// The limits of a program that asks for none.
     default_limits: Limits,
@@ -83,8 +84,9 @@ impl Premises {
     pub(crate) fn new(instance: Arc<Instance>, config: &EngineConfig) -> Self {
         Premises {
             instance,
-            slots: Arc::new(IdSlots::new(config.first_host_id)),
+            slots: Arc::new(IdSlots::new(config.ids)),
             next_generation: AtomicU64::new(1),
+            rights: config.rights,
             prepared_dir: config.prepared_dir.clone(),
             default_limits: config.limits.default,
             parked: config.parked,
@@ -161,14 +163,15 @@ impl Keeper {
     pub(crate) fn new(bundle: Bundle, premises: &Arc<Premises>) -> Result<Self, NewKeeperError> {
         let known = bundle.known_version().map(str::to_owned);
         let ask = || bundle.interpreter().ok().and_then(|path| version(path, bundle.version_arguments()));
+        let slot = IdSlots::take(&premises.slots).ok_or(NewKeeperError::NoIds)?;
         Ok(Keeper {
             version: known.or_else(ask),
             filters: Filters::compile(bundle.seccomp())?,
-            slot: IdSlots::take(&premises.slots).ok_or(NewKeeperError::NoIds)?,
+            sandbox_ids: Arc::new(SandboxIds::new(slot.ids().count)),
+            slot,
             parking: Parking::new(bundle.name(), premises.parked),
             bundle: Arc::new(bundle),
             premises: Arc::clone(premises),
-            sandbox_ids: Arc::default(),
             current: Mutex::default(),
             current_since: std::sync::Mutex::new(Instant::now()),
             renewing: AtomicBool::new(false),
@@ -379,7 +382,7 @@ impl Keeper {
         let cgroup = premises.instance.zygote_cgroup(id);
         let version = self.version.clone().unwrap_or_default();
         let laid_out = tokio::task::spawn_blocking(move || {
-            let prepared = prepare(&bundle, &version, &premises.prepared_dir, ids)?;
+            let prepared = prepare(&bundle, &version, &premises.prepared_dir, ids, premises.rights)?;
             let settings = ContainerSettings {
                 cgroup: &cgroup,
                 mode,

@@ -33,14 +33,15 @@ pub use engine::{Engine, EngineConfig, Renewal, StartError, SubmitError};
 pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
 pub use fleet::{Change, ReloadError};
 pub use info::{BundleInfo, BundleState, LanguageInfo, ReadBundle};
-pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest};
+pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest, UnknownLimit};
 pub use registry::{Snapshot, Ticket};
 pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,
     WorkspacePath, WorkspacePathError,
 };
+pub use slots::IdSupply;
 pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
-pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, syscall_table};
+pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, Rights, syscall_table};

@@ -3,6 +3,7 @@
 //! Owns their names, their defaults and their bounds. Enforcement is the sandbox's.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -72,6 +73,33 @@ impl fmt::Display for LimitName {
         })
     }
 }
+
+impl FromStr for LimitName {
+    type Err = UnknownLimit;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLimit> {
+        use LimitName::{CpuTime, Cpus, Disk, Memory, Output, Pids, WallTime};
+        let all = [WallTime, CpuTime, Memory, Pids, Output, Disk, Cpus];
+        let named = all.into_iter().find(|name| name.to_string() == text);
+        named.ok_or_else(|| UnknownLimit(text.to_owned()))
+    }
+}
+
+/// The limits that cgroups alone enforce: without those, none of them is in force. (Processes can be counted for a
+/// user, and each sandbox is another one.)
+pub(crate) const OF_CGROUPS: [LimitName; 3] = [LimitName::Memory, LimitName::Cpus, LimitName::CpuTime];
+
+/// Limits by name, for a person.
+pub(crate) fn names(limits: &[LimitName]) -> String {
+    limits.iter().map(LimitName::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// A name that no limit has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no limit; there are wall_time_ms, cpu_time_ms, memory_bytes, pids, output_bytes, disk_bytes and cpus"
+)]
+pub struct UnknownLimit(String);
 
 /// A limit outside its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -295,6 +323,15 @@ mod tests {
         ] {
             assert!(matches!(policy.resolve(&request), Err(LimitError::TooSmall { .. })), "{request:?}");
         }
+    }
+
+    #[test]
+    fn every_limit_is_found_by_its_name() {
+        for name in OF_CGROUPS {
+            assert_eq!(name.to_string().parse(), Ok(name));
+        }
+        assert!("memory".parse::<LimitName>().unwrap_err().to_string().contains("memory_bytes"));
+        assert_eq!(names(&OF_CGROUPS), "memory_bytes,cpus,cpu_time_ms");
     }
 
     proptest! {

@@ -2,7 +2,8 @@
 //!
 //! Owns one directory for each bundle and version of its toolchain, made whole or not at all, shared by all
 //! instances and kept over restarts. The command is the bundle's own, never
-//! a user's; still an unprivileged user of the host executes it.
+//! a user's; still an unprivileged user of the host executes it, which is the one who runs SoulBox where that is an
+//! ordinary user.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use soulbox_bundle::{Bundle, IdRange, ListHash, MaterializeError, Unavailable};
+use soulbox_sandbox::Rights;
 
 /// A bundle that could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,7 @@ pub(crate) fn prepare(
     version: &str,
     all: &Path,
     ids: IdRange,
+    rights: Rights,
 ) -> Result<Option<PathBuf>, PrepareError> {
     if let Some(made) = bundle.prepared() {
         return Ok(Some(made));
@@ -66,7 +69,12 @@ pub(crate) fn prepare(
         .prefix(".new-")
         .tempdir_in(&all)
         .map_err(PrepareError::io("create", &all))?;
-    let (work, own) = (work.path(), ids.first);
+    let own = match rights {
+        Rights::Root => ids.first,
+        // The way to the directory may be closed to others.
+        Rights::UserNamespace => 0,
+    };
+    let work = work.path();
     let (made, runtime) = (work.join("made"), work.join("runtime"));
     for directory in [work, &made, &runtime] {
         fs::create_dir_all(directory).map_err(PrepareError::io("create", directory))?;

@@ -26,6 +26,8 @@ pub enum Snapshot {
         status: Status,
         /// The limits in force.
         limits: crate::limits::Limits,
+        /// Those of them that are not in force.
+        unenforced: &'static [crate::limits::LimitName],
         /// When it was submitted.
         created_at: std::time::SystemTime,
     },
@@ -88,8 +90,8 @@ impl Ticket {
             State::Queued => Status::Queued,
             State::Running => Status::Running,
         };
-        let Subject { id, language, bundle, limits, created_at } = Subject::clone(&self.subject);
-        Snapshot::Pending { id, language, bundle, status, limits, created_at }
+        let Subject { id, language, bundle, limits, unenforced, created_at } = Subject::clone(&self.subject);
+        Snapshot::Pending { id, language, bundle, status, limits, unenforced, created_at }
     }
 
     pub(crate) fn subject(&self) -> Subject {
@@ -179,6 +181,7 @@ mod tests {
             language: "python".to_owned(),
             bundle: "python".to_owned(),
             limits: LimitPolicy::default().default,
+            unenforced: &[],
             created_at: SystemTime::now(),
         });
         registry.add(&ticket);

@@ -9,13 +9,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use soulbox_bundle::IdRange;
 use soulbox_bundle::store::STORE_IDS;
 
-/// Ids of one container: what a 16-bit uid needs.
-const IDS_PER_SLOT: u32 = 1 << 16;
+/// The ids that there are for containers, and how many each of them gets.
+#[derive(Clone, Copy, Debug)]
+pub struct IdSupply {
+    all: IdRange,
+    per_container: u32,
+}
 
-/// All ranges from a first id on.
+impl IdSupply {
+    /// Ids of one container where there are enough: what a 16-bit uid needs.
+    const USUAL: u32 = 1 << 16;
+
+    /// Ids of one container where an ordinary user's 65,536 have to do for all. The first thousand are for the
+    /// container itself, the others for a sandbox each.
+    pub const OF_ORDINARY_USER: u32 = 1 << 11;
+
+    /// Root's: all from `first` on.
+    pub fn of_root(first: u32) -> Self {
+        // The last id of all stands for "none" in the kernel's interfaces.
+        IdSupply { all: IdRange { first, count: u32::MAX - first }, per_container: Self::USUAL }
+    }
+
+    /// An ordinary user's: so many from `first` on.
+    pub fn of_ordinary_user(first: u32, count: u32) -> Self {
+        IdSupply { all: IdRange { first, count }, per_container: Self::OF_ORDINARY_USER }
+    }
+}
+
+/// All ranges of a supply.
 #[derive(Debug)]
 pub(crate) struct IdSlots {
-    first_id: u32,
+    supply: IdSupply,
     taken: Mutex<BTreeSet<u32>>,
 }
 
@@ -27,8 +51,8 @@ pub(crate) struct IdSlot {
 }
 
 impl IdSlots {
-    pub(crate) fn new(first_id: u32) -> Self {
-        IdSlots { first_id, taken: Mutex::default() }
+    pub(crate) fn new(supply: IdSupply) -> Self {
+        IdSlots { supply, taken: Mutex::default() }
     }
 
     fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {
@@ -37,13 +61,13 @@ impl IdSlots {
     }
 
     fn range(&self, number: u32) -> IdRange {
-        IdRange { first: self.first_id + number * IDS_PER_SLOT, count: IDS_PER_SLOT }
+        let IdSupply { all, per_container } = self.supply;
+        IdRange { first: all.first + number * per_container, count: per_container }
     }
 
     /// The lowest range that nobody has; `None` when there are no more ids.
     pub(crate) fn take(slots: &Arc<Self>) -> Option<IdSlot> {
-        // The last id of all stands for "none" in the kernel's interfaces.
-        let count = (u32::MAX - slots.first_id) / IDS_PER_SLOT;
+        let count = slots.supply.all.count / slots.supply.per_container;
         let mut taken = slots.taken();
         let is_free = |number: &u32| !taken.contains(number) && !is_of_store(slots.range(*number));
         let number = (0..count).find(is_free)?;
@@ -81,7 +105,7 @@ mod tests {
 
     #[test]
     fn ranges_that_are_held_do_not_overlap() {
-        let slots = Arc::new(IdSlots::new(0x4000_0000));
+        let slots = Arc::new(IdSlots::new(IdSupply::of_root(0x4000_0000)));
         let held: Vec<_> = (0..20).map(|_| IdSlots::take(&slots).unwrap()).collect();
         for (one, next) in held.iter().zip(&held[1..]) {
             assert_eq!(first_of(one) + one.ids().count, first_of(next));
@@ -91,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_range_that_was_given_back_is_given_out_again() {
-        let slots = Arc::new(IdSlots::new(0x4000_0000));
+        let slots = Arc::new(IdSlots::new(IdSupply::of_root(0x4000_0000)));
         let (first, second) = (IdSlots::take(&slots).unwrap(), IdSlots::take(&slots).unwrap());
         let before = first_of(&first);
         drop(first);
@@ -110,26 +134,34 @@ mod tests {
     #[test]
     fn no_range_has_an_id_of_the_stores() {
         for first in [STORE_IDS.first - 100, STORE_IDS.first, STORE_IDS.first + 100] {
-            let slots = Arc::new(IdSlots::new(first));
+            let slots = Arc::new(IdSlots::new(IdSupply::of_root(first)));
             let held: Vec<_> = (0..4).map(|_| IdSlots::take(&slots).unwrap()).collect();
             assert!(held.iter().all(|slot| !is_of_store(slot.ids())), "{first}");
         }
-        let slots = Arc::new(IdSlots::new(STORE_IDS.first - IDS_PER_SLOT));
+        let slots = Arc::new(IdSlots::new(IdSupply::of_root(STORE_IDS.first - IdSupply::USUAL)));
         let (one, other) = (IdSlots::take(&slots).unwrap(), IdSlots::take(&slots).unwrap());
         assert_eq!(
             (first_of(&one), first_of(&other)),
-            (STORE_IDS.first - IDS_PER_SLOT, STORE_IDS.first + IDS_PER_SLOT)
+            (STORE_IDS.first - IdSupply::USUAL, STORE_IDS.first + IdSupply::USUAL)
         );
     }
 
     #[test]
+    fn an_ordinary_users_ids_are_enough_for_all_languages_twice() {
+        let slots = Arc::new(IdSlots::new(IdSupply::of_ordinary_user(0x4000_0000, 65_536)));
+        let held: Vec<_> = std::iter::from_fn(|| IdSlots::take(&slots)).collect();
+        assert_eq!(held.len(), 32);
+        assert!(held.iter().all(|slot| slot.ids().first + slot.ids().count <= 0x4001_0000));
+    }
+
+    #[test]
     fn ids_may_run_out_and_never_overflow() {
-        let slots = Arc::new(IdSlots::new(u32::MAX - 3 * IDS_PER_SLOT));
+        let slots = Arc::new(IdSlots::new(IdSupply::of_root(u32::MAX - 3 * IdSupply::USUAL)));
         let held: Vec<_> = (0..3).map(|_| IdSlots::take(&slots).unwrap()).collect();
-        assert!(held.iter().all(|slot| slot.ids().first.checked_add(IDS_PER_SLOT).is_some()));
+        assert!(held.iter().all(|slot| slot.ids().first.checked_add(IdSupply::USUAL).is_some()));
         assert!(IdSlots::take(&slots).is_none());
         drop(held);
         assert!(IdSlots::take(&slots).is_some());
-        assert!(IdSlots::take(&Arc::new(IdSlots::new(u32::MAX - 1))).is_none());
+        assert!(IdSlots::take(&Arc::new(IdSlots::new(IdSupply::of_root(u32::MAX - 1)))).is_none());
     }
 }

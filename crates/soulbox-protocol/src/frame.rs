@@ -68,6 +68,8 @@ pub struct Job {
     pub heap_bytes: u64,
     /// Whether a descriptor of what to execute follows the program; else its first argument is the path.
     pub executable: bool,
+    /// `RLIMIT_NPROC`, soft and hard, where no cgroup counts processes; 0 leaves it as it is.
+    pub processes: u64,
 }
 
 /// From a sandbox to the daemon, on the job socket.
@@ -225,8 +227,10 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable } = self;
-        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable.into(), 0])
+        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable, processes } =
+            self;
+        let executable = executable.into();
+        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable, processes])
     }
 
     /// # Errors
@@ -241,6 +245,7 @@ impl Job {
                 stack_bytes: words[4],
                 heap_bytes: words[5],
                 executable: words[6] != 0,
+                processes: words[7],
             }),
             kind => Err(FrameError::Kind(kind)),
         }
@@ -310,6 +315,7 @@ mod tests {
             stack_bytes: 8 << 20,
             heap_bytes: 96 << 20,
             executable: true,
+            processes: 64,
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [

@@ -16,6 +16,7 @@ use std::process::{ExitCode, Stdio};
 use libcontainer::container::Container as LibContainer;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -31,12 +32,19 @@ use crate::executor::SeccompExecutor;
 use crate::instance::Instance;
 use crate::layers::{Layers, Upper};
 use crate::sys;
+use crate::view::View;
 
 /// The hidden command of the `soulbox` program that runs [`helper_main`].
 pub const HELPER_COMMAND: &str = "container-create";
 
 /// Most bytes of a zygote's log that an error shows.
 const LOG_TAIL: u64 = 2000;
+
+/// The init process of a container, in libcontainer's directory for it: pid and start.
+const INIT_FILE: &str = "init";
+
+/// How long the processes of a killed container may take to end, in milliseconds.
+const END_TIMEOUT_MS: u16 = 5000;
 
 /// A container that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -125,8 +133,7 @@ impl Container {
         let output = Command::new("/proc/self/exe")
             .arg(HELPER_COMMAND)
             .args([OsString::from(id), bundle.into(), root.clone().into(), log.clone().into()])
-            .arg(instance.helpers_file())
-            .args(layer_arguments(layers))
+            .args(words(layers, instance.helpers_file(), instance.view()))
             // The container's environment comes from its bundle; the daemon's is nobody's business.
             .env_clear()
             .stdin(control.map_or_else(Stdio::null, Stdio::from))
@@ -142,6 +149,7 @@ impl Container {
         let pidfd = sys::pidfd_open(pid)
             .and_then(|fd| sys::watch(fd, Interest::READABLE))
             .map_err(ContainerError::Helper)?;
+        note_init(&root.join(id), pid)?;
         Ok(Container { id: id.to_owned(), pidfd, root, log, deleted: OnceCell::new() })
     }
 
@@ -224,48 +232,72 @@ fn tail(log: &Path) -> String {
     }
 }
 
-/// The words that tell the helper of a stack: pairs of what a directory is and its path.
-fn layer_arguments(layers: &Layers) -> Vec<OsString> {
-    let lower = layers.lower.iter().map(|path| ("lower", path));
-    let upper = layers.upper.iter().flat_map(|Upper { upper, work }| [("upper", upper), ("work", work)]);
-    lower.chain(upper).flat_map(|(kind, path)| [kind.into(), path.into()]).collect()
+/// The words that tell the helper of its [`Surroundings`]: pairs of what a path is and the path.
+fn words(layers: &Layers, cgroup: Option<PathBuf>, view: Option<&View>) -> Vec<OsString> {
+    let lower = layers.lower.iter().map(|path| ("lower", path.clone()));
+    let upper = layers.upper.clone().into_iter();
+    let upper = upper.flat_map(|Upper { upper, work }| [("upper", upper), ("work", work)]);
+    let cgroup = cgroup.into_iter().map(|file| ("join", file));
+    let kind = |view: &View| if view.without_sys { "state-without-sys" } else { "state" };
+    let view = view.into_iter().map(|view| (kind(view), view.state_dir.clone()));
+    let all = lower.chain(upper).chain(cgroup).chain(view);
+    all.flat_map(|(kind, path)| [kind.into(), path.into()]).collect()
 }
 
-/// The stack that such words tell of.
-fn parse_layers(words: &[OsString]) -> Option<Layers> {
-    let (mut lower, mut upper, mut work) = (Vec::new(), None, None);
-    for pair in words.chunks(2) {
-        let [kind, path] = pair else { return None };
-        match kind.to_str()? {
-            "lower" => lower.push(path.into()),
-            "upper" => upper = Some(path.into()),
-            "work" => work = Some(path.into()),
-            _ => return None,
+/// What the helper does before it creates a container.
+#[derive(Debug)]
+struct Surroundings {
+    /// What to put together as the root file system.
+    layers: Layers,
+    /// The file through which to join the instance's cgroups, where there are some.
+    cgroup: Option<PathBuf>,
+    /// How to see the host, where not as it is.
+    view: Option<View>,
+}
+
+impl Surroundings {
+    /// What such words tell of.
+    fn parse(words: &[OsString]) -> Option<Self> {
+        let (mut lower, mut upper, mut work, mut cgroup, mut view) = (Vec::new(), None, None, None, None);
+        for pair in words.chunks(2) {
+            let [kind, path] = pair else { return None };
+            match kind.to_str()? {
+                "lower" => lower.push(path.into()),
+                "upper" => upper = Some(path.into()),
+                "work" => work = Some(path.into()),
+                "join" => cgroup = Some(path.into()),
+                "state" => view = Some(View { state_dir: path.into(), without_sys: false }),
+                "state-without-sys" => view = Some(View { state_dir: path.into(), without_sys: true }),
+                _ => return None,
+            }
         }
+        let upper = match (upper, work) {
+            (Some(upper), Some(work)) => Some(Upper { upper, work }),
+            (None, None) => None,
+            _ => return None,
+        };
+        Some(Surroundings { layers: Layers { lower, upper }, cgroup, view })
     }
-    let upper = match (upper, work) {
-        (Some(upper), Some(work)) => Some(Upper { upper, work }),
-        (None, None) => None,
-        _ => return None,
-    };
-    Some(Layers { lower, upper })
 }
 
 /// The helper: creates and starts one container in this single-threaded process, and prints the pid of its
 /// init process. Its standard input is the control socket, where there is one. The arguments are the
-/// container's id, its bundle, libcontainer's directory, the log file, and the file through which it joins the
-/// instance's cgroups; after them, for a root file system in layers, pairs of `lower`, `upper` or `work` and a
-/// directory.
+/// container's id, its bundle, libcontainer's directory and the log file; after them pairs of a word and a path:
+/// `lower`, `upper` or `work` for a root file system in layers, `join` and the file through which it joins the
+/// instance's cgroups, and for an ordinary user `state` or `state-without-sys` and the state directory.
 pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let usage =
-        || format!("usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG CGROUP [lower|upper|work DIRECTORY]...");
+    let usage = || {
+        format!(
+            "usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG [lower|upper|work|join|state|state-without-sys PATH]..."
+        )
+    };
     let result = match args.as_slice() {
-        [id, bundle, root, log, cgroup, layers @ ..] => {
-            parse_layers(layers).ok_or_else(usage).and_then(|layers| {
-                join(Path::new(cgroup))?;
-                create(&id.to_string_lossy(), Path::new(bundle), Path::new(root), Path::new(log), &layers)
-            })
+        [id, bundle, root, log, words @ ..] => {
+            let (id, log) = (id.to_string_lossy(), Path::new(log));
+            Surroundings::parse(words)
+                .ok_or_else(usage)
+                .and_then(|surroundings| create(&id, Path::new(bundle), Path::new(root), log, &surroundings))
         }
         _ => Err(usage()),
     };
@@ -288,7 +320,17 @@ fn join(cgroup: &Path) -> Result<(), String> {
     joined.map_err(|error| format!("cannot join {}: {error}", cgroup.display()))
 }
 
-fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> Result<i32, String> {
+fn create(
+    id: &str,
+    bundle: &Path,
+    root: &Path,
+    log: &Path,
+    surroundings: &Surroundings,
+) -> Result<i32, String> {
+    let Surroundings { layers, cgroup, view } = surroundings;
+    if let Some(cgroup) = cgroup {
+        join(cgroup)?;
+    }
     // Until this process ends, and the daemon is next.
     nix::sys::prctl::set_child_subreaper(true).map_err(|errno| format!("cannot adopt processes: {errno}"))?;
     // libcontainer keeps the descriptors from 3 on that it is told of, and the control socket is one.
@@ -297,6 +339,10 @@ fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> 
     if has_control {
         sys::place_fd(io::stdin(), CONTROL_FD)
             .map_err(|error| format!("cannot place the control socket: {error}"))?;
+    }
+    if let Some(view) = view {
+        view.enter()
+            .map_err(|error| format!("cannot look at the host without what is not the user's: {error}"))?;
     }
     if !layers.is_empty() {
         layers
@@ -329,6 +375,51 @@ fn create(id: &str, bundle: &Path, root: &Path, log: &Path, layers: &Layers) -> 
     })
 }
 
+/// Notes in a container's directory which process its init is, for [`end_left_containers`]. The directory goes with
+/// the container.
+fn note_init(directory: &Path, pid: i32) -> Result<(), ContainerError> {
+    // One that has ended already has nothing to be ended.
+    let Some(started) = start_time(pid) else { return Ok(()) };
+    let path = directory.join(INIT_FILE);
+    fs::write(&path, format!("{pid} {started}")).map_err(|source| ContainerError::Io {
+        action: "write",
+        path,
+        source,
+    })
+}
+
+/// When a process was started, in the kernel's ticks: with the pid it is one process (proc_pid_stat(5)).
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the start is the twentieth after it.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Ends the containers that an instance left behind, and waits until they are gone. They end by themselves when
+/// the daemon does, unless their zygote does not listen any more.
+pub(crate) fn end_left_containers(containers: &Path) {
+    let entries = fs::read_dir(containers).into_iter().flatten().flatten();
+    for init in entries.filter_map(|entry| fs::read_to_string(entry.path().join(INIT_FILE)).ok()) {
+        let numbers =
+            init.split_once(' ').and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
+        let Some((pid, started)) = numbers else { continue };
+        // The descriptor first: what it names cannot come to be another process.
+        let Ok(pidfd) = sys::pidfd_open(pid) else { continue };
+        if start_time(pid) != Some(started) {
+            continue;
+        }
+        tracing::warn!(pid, "ending a container that its instance left");
+        if let Err(error) = sys::pidfd_kill(&pidfd) {
+            tracing::warn!(pid, %error, "cannot end it");
+            continue;
+        }
+        let mut ended = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        if !matches!(poll(&mut ended, END_TIMEOUT_MS), Ok(1)) {
+            tracing::warn!(pid, "a container that was killed does not end");
+        }
+    }
+}
+
 /// Ends and reaps what was started of a container that failed. It would become the daemon's, who knows of no such
 /// process.
 fn end_children() {
@@ -355,11 +446,31 @@ mod tests {
             lower: ["/a:b", "/c,d"].map(PathBuf::from).to_vec(),
             upper: Some(Upper { upper: "/upper".into(), work: "/work".into() }),
         };
-        let parsed = parse_layers(&layer_arguments(&layers)).unwrap();
-        assert_eq!(parsed.lower, layers.lower);
-        assert_eq!(parsed.upper.unwrap().work, Path::new("/work"));
-        assert!(parse_layers(&layer_arguments(&Layers::default())).unwrap().is_empty());
-        assert!(parse_layers(&["lower".into()]).is_none());
-        assert!(parse_layers(&["upper".into(), "/upper".into()]).is_none());
+        let view = View { state_dir: "/state".into(), without_sys: true };
+        let all = words(&layers, Some("/procs".into()), Some(&view));
+        let parsed = Surroundings::parse(&all).unwrap();
+        assert_eq!((parsed.view, parsed.cgroup), (Some(view), Some("/procs".into())));
+        assert_eq!(parsed.layers.lower, layers.lower);
+        assert_eq!(parsed.layers.upper.unwrap().work, Path::new("/work"));
+        let none = Surroundings::parse(&[]).unwrap();
+        assert!(none.layers.is_empty() && none.view.is_none() && none.cgroup.is_none());
+        assert!(Surroundings::parse(&["lower".into()]).is_none());
+        assert!(Surroundings::parse(&["upper".into(), "/upper".into()]).is_none());
+    }
+
+    #[test]
+    fn a_container_that_was_left_is_ended_and_no_other_process() {
+        let containers = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let directory = containers.path().join("one");
+        fs::create_dir(&directory).unwrap();
+        let started = start_time(pid).unwrap();
+        fs::write(directory.join(INIT_FILE), format!("{pid} {}", started + 1)).unwrap();
+        end_left_containers(containers.path());
+        assert!(child.try_wait().unwrap().is_none());
+        note_init(&directory, pid).unwrap();
+        end_left_containers(containers.path());
+        assert!(!child.wait().unwrap().success());
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::{CgroupError, CgroupMode, Hierarchies};
+use crate::rootless::Rights;
 
 /// What was found.
 #[derive(Debug)]
@@ -25,17 +26,12 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
-    /// Whether this process is root.
-    pub fn is_root() -> bool {
-        nix::unistd::geteuid().is_root()
-    }
-
     /// Looks.
     pub fn gather() -> Self {
         let cgroups = Hierarchies::detect();
         HostFacts {
             kernel_release: read_trimmed("/proc/sys/kernel/osrelease").unwrap_or_default(),
-            root: Self::is_root(),
+            root: Rights::of_root().is_some(),
             max_user_namespaces: read_trimmed("/proc/sys/user/max_user_namespaces")
                 .and_then(|text| text.parse().ok()),
             cgroup_place: cgroups.as_ref().ok().and_then(Hierarchies::place).map(Path::to_owned),

@@ -2,7 +2,7 @@
 //!
 //! Owns what is below the state directory, so that two instances never share anything, and so that what a
 //! killed instance left is found by the next one. It never touches an instance that is alive: each holds a
-//! lock on a file of its own.
+//! lock on a file of its own. An ordinary user's instance has no cgroups where none are delegated to it.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,11 +15,16 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::cgroup::{self, CgroupError, CgroupMode, Leaf, LeafLimits, Tree};
+use crate::container::end_left_containers;
+use crate::rootless::Rights;
+use crate::view::View;
 
 /// The parent of all instances' cgroups, below the root of each hierarchy.
 const CGROUP_PARENT: &str = "soulbox";
 
 const LOCK_FILE: &str = "lock";
+/// libcontainer's directory of containers.
+const CONTAINERS: &str = "containers";
 /// Lists the instance's cgroup directories, one a line, for whoever has to clean up after it.
 const CGROUPS_FILE: &str = "cgroups";
 
@@ -40,7 +45,7 @@ pub enum InstanceError {
     #[error("{} is closed to other users, and containers run as others: open it with chmod o+x, or choose another place with --state-dir", .0.display())]
     Closed(PathBuf),
     /// Others could change what root is about to use.
-    #[error("{} belongs to or can be written by other users; make it root's own (chown root, chmod go-w), or choose another place with --state-dir", .0.display())]
+    #[error("{} belongs to or can be written by other users than root and the one who runs this; choose another place with --state-dir, or make it root's own (chown root, chmod go-w)", .0.display())]
     Untrusted(PathBuf),
     /// The cgroups cannot be used.
     #[error(transparent)]
@@ -57,21 +62,26 @@ impl InstanceError {
 #[derive(Debug)]
 pub struct Instance {
     directory: PathBuf,
-    tree: Tree,
+    /// Or why there is none, for an ordinary user.
+    tree: Result<Tree, CgroupError>,
+    /// How its helpers see the host, where that is not as it is.
+    view: Option<View>,
     _lock: Flock<File>,
 }
 
 impl Instance {
-    /// Takes a new place below the state directory, after cleaning what dead instances left there.
+    /// Takes a new place below the state directory, after cleaning what dead instances left there. In a user
+    /// namespace, [`make_state_dir`] comes before that is entered, and there may be no cgroups.
     ///
     /// # Errors
-    /// [`InstanceError`] when the directory or the cgroups cannot be used.
-    pub fn claim(state_dir: &Path) -> Result<Self, InstanceError> {
+    /// [`InstanceError`] when the directory cannot be used, or root's cgroups cannot.
+    pub fn claim(state_dir: &Path, rights: Rights) -> Result<Self, InstanceError> {
         raise_open_files_limit();
-        let instances = state_dir.join("instances");
-        fs::create_dir_all(&instances).map_err(InstanceError::io("create", &instances))?;
-        let instances = fs::canonicalize(&instances).map_err(InstanceError::io("read", &instances))?;
-        check_open(&instances)?;
+        let instances = match rights {
+            Rights::Root => make_state_dir(state_dir, rights)?,
+            // Seen from inside it would be nobody's.
+            Rights::UserNamespace => instances_of(state_dir)?,
+        };
         let (directory, lock) = {
             // Whoever makes or cleans instances holds this lock, so that none is seen half-made.
             let _all = lock(&instances.join(LOCK_FILE))?;
@@ -82,16 +92,23 @@ impl Instance {
             (directory, lock)
         };
         let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let tree = Tree::new(Path::new(CGROUP_PARENT), &name)?;
-        // From here on a failure gives back what there is.
-        let instance = Instance { directory, tree, _lock: lock };
-        let list = instance.tree.directories();
+        let tree = Tree::new(Path::new(CGROUP_PARENT), &name);
+        let list = tree.as_ref().map(Tree::directories).unwrap_or_default();
         let list: String = list.iter().map(|directory| format!("{}\n", directory.display())).collect();
         // Before there is anything to clean up: this process may be killed at any moment.
-        let file = instance.directory.join(CGROUPS_FILE);
+        let file = directory.join(CGROUPS_FILE);
         fs::write(&file, list).map_err(InstanceError::io("write", &file))?;
-        instance.tree.create()?;
-        Ok(instance)
+        let made = tree.and_then(|tree| tree.create().map(|()| tree));
+        let (tree, view) = match (made, rights) {
+            // What there is of a tree is in the list, and removed by the next start.
+            (tree, Rights::Root) => (Ok(tree?), None),
+            (tree, Rights::UserNamespace) => {
+                let state_dir = instances.parent().unwrap_or(&instances).to_owned();
+                let without_sys = tree.is_err();
+                (tree, Some(View { state_dir, without_sys }))
+            }
+        };
+        Ok(Instance { directory, tree, view, _lock: lock })
     }
 
     /// The instance's own directory.
@@ -100,39 +117,77 @@ impl Instance {
     }
 
     /// Which cgroups its limits are enforced with.
-    pub fn cgroup_mode(&self) -> CgroupMode {
-        self.tree.mode()
+    ///
+    /// # Errors
+    /// Why there are none, for an ordinary user. Then nothing enforces [`LeafLimits`] but for processes, and
+    /// nothing counts [`LeafUsage`](crate::LeafUsage).
+    pub fn cgroup_mode(&self) -> Result<CgroupMode, &CgroupError> {
+        self.tree.as_ref().map(Tree::mode)
     }
 
     /// `linux.cgroupsPath` for the container of a zygote.
     pub fn zygote_cgroup(&self, container: &str) -> PathBuf {
-        self.tree.zygote_path(container)
+        match &self.tree {
+            Ok(tree) => tree.zygote_path(container),
+            // A name that no cgroup has.
+            Err(_) => Path::new("/").join(CGROUP_PARENT).join(format!("{}-{container}", process::id())),
+        }
+    }
+
+    /// The leaf of a run, where there are cgroups.
+    pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Option<Leaf>, CgroupError> {
+        self.tree.as_ref().ok().map(|tree| tree.leaf(name, limits)).transpose()
     }
 
     /// libcontainer's directory of containers.
     pub(crate) fn containers(&self) -> PathBuf {
-        self.directory.join("containers")
+        self.directory.join(CONTAINERS)
     }
 
-    /// The file through which a helper joins the instance's cgroups, by writing `0` to it.
-    pub(crate) fn helpers_file(&self) -> PathBuf {
-        self.tree.helpers_file()
+    /// The file through which a helper joins the instance's cgroups, where there are some, by writing `0` to it.
+    pub(crate) fn helpers_file(&self) -> Option<PathBuf> {
+        self.tree.as_ref().ok().map(Tree::helpers_file)
     }
 
-    pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {
-        self.tree.leaf(name, limits)
+    pub(crate) fn view(&self) -> Option<&View> {
+        self.view.as_ref()
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        if let Err(error) = self.tree.remove() {
+        if let Ok(Err(error)) = self.tree.as_ref().map(Tree::remove) {
             tracing::warn!(%error, "cgroups stay until the next start");
         }
         if let Err(error) = fs::remove_dir_all(&self.directory) {
             tracing::warn!(%error, directory = %self.directory.display(), "directory stays until the next start");
         }
     }
+}
+
+/// Makes the directory of all instances below the state directory, and checks who could change what lies there.
+/// The way to an ordinary user's may be closed to others: the helpers that need it open it for themselves. Also ends
+/// what dead instances left running, which the user can do and another user namespace of the user's cannot
+/// (user_namespaces(7), "Capabilities").
+///
+/// # Errors
+/// [`InstanceError`] when it cannot be used.
+pub fn make_state_dir(state_dir: &Path, rights: Rights) -> Result<PathBuf, InstanceError> {
+    let instances = instances_of(state_dir)?;
+    let inner = match rights {
+        Rights::Root => Path::new("/"),
+        Rights::UserNamespace => instances.parent().unwrap_or(&instances),
+    };
+    check_open(&instances, inner)?;
+    let _all = lock(&instances.join(LOCK_FILE))?;
+    dead(&instances)?.iter().for_each(|instance| end_left_containers(&instance.join(CONTAINERS)));
+    Ok(instances)
+}
+
+fn instances_of(state_dir: &Path) -> Result<PathBuf, InstanceError> {
+    let instances = state_dir.join("instances");
+    fs::create_dir_all(&instances).map_err(InstanceError::io("create", &instances))?;
+    fs::canonicalize(&instances).map_err(InstanceError::io("read", &instances))
 }
 
 /// Each run takes a dozen descriptors of the daemon, and the soft limit is 1024 for the sake of programs that
@@ -145,9 +200,9 @@ fn raise_open_files_limit() {
     }
 }
 
-/// The root of a container is an unprivileged user of the host, who has to reach its bundle; and nobody but
-/// us and root may change what lies there.
-fn check_open(directory: &Path) -> Result<(), InstanceError> {
+/// The root of a container is an unprivileged user of the host, who has to reach its bundle from `inner` on; and
+/// nobody but us and root may change what lies there.
+fn check_open(directory: &Path, inner: &Path) -> Result<(), InstanceError> {
     const SEARCH_BY_OTHERS: u32 = 0o001;
     const WRITE_BY_OTHERS: u32 = 0o022;
     const STICKY: u32 = 0o1000;
@@ -160,7 +215,7 @@ fn check_open(directory: &Path) -> Result<(), InstanceError> {
         if writable || ![0, own].contains(&metadata.uid()) {
             return Err(InstanceError::Untrusted(ancestor.to_owned()));
         }
-        if mode & SEARCH_BY_OTHERS == 0 {
+        if mode & SEARCH_BY_OTHERS == 0 && ancestor.starts_with(inner) {
             return Err(InstanceError::Closed(ancestor.to_owned()));
         }
     }
@@ -179,19 +234,23 @@ fn lock(path: &Path) -> Result<Flock<File>, InstanceError> {
         .map_err(|(_, errno)| InstanceError::io("lock", path)(errno.into()))
 }
 
-/// Ends the processes and removes the cgroups and directories of instances whose lock nobody holds.
-fn clean_dead(instances: &Path) -> Result<(), InstanceError> {
+/// The directories of instances whose lock nobody holds.
+fn dead(instances: &Path) -> Result<Vec<PathBuf>, InstanceError> {
     let entries = fs::read_dir(instances).map_err(InstanceError::io("read", instances))?;
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let directory = entry.path();
-        let alive = File::open(directory.join(LOCK_FILE))
-            .is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err());
-        if alive {
-            continue;
-        }
+    let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let is_alive = |directory: &PathBuf| {
+        File::open(directory.join(LOCK_FILE))
+            .is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err())
+    };
+    Ok(directories.map(|entry| entry.path()).filter(|directory| !is_alive(directory)).collect())
+}
+
+/// Ends the processes and removes the cgroups and directories of dead instances.
+fn clean_dead(instances: &Path) -> Result<(), InstanceError> {
+    for directory in dead(instances)? {
         tracing::info!(directory = %directory.display(), "cleaning up after an instance that was killed");
         let list = fs::read_to_string(directory.join(CGROUPS_FILE)).unwrap_or_default();
-        let own = Path::new(CGROUP_PARENT).join(entry.file_name());
+        let own = Path::new(CGROUP_PARENT).join(directory.file_name().unwrap_or_default());
         for cgroup in list.lines().map(Path::new).filter(|cgroup| cgroup.ends_with(&own)) {
             cgroup::remove_tree(cgroup)?;
         }
@@ -210,9 +269,13 @@ mod tests {
         let below = directory.path().join("below");
         fs::create_dir(&below).unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(matches!(check_open(&below), Err(InstanceError::Closed(path)) if path == directory.path()));
+        assert!(
+            matches!(check_open(&below, Path::new("/")), Err(InstanceError::Closed(path)) if path == directory.path())
+        );
+        // An ordinary user's home directory may be closed; what SoulBox has in it may not.
+        check_open(&below, &below).unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        check_open(&below).unwrap();
+        check_open(&below, Path::new("/")).unwrap();
     }
 
     #[test]
@@ -220,12 +283,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mode = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
         mode(0o777);
-        assert!(matches!(check_open(directory.path()), Err(InstanceError::Untrusted(_))));
+        assert!(matches!(check_open(directory.path(), Path::new("/")), Err(InstanceError::Untrusted(_))));
         mode(0o1777);
-        check_open(directory.path()).unwrap();
+        check_open(directory.path(), Path::new("/")).unwrap();
         mode(0o755);
         std::os::unix::fs::chown(directory.path(), Some(65534), None).unwrap();
-        assert!(matches!(check_open(directory.path()), Err(InstanceError::Untrusted(_))));
+        assert!(matches!(check_open(directory.path(), Path::new("/")), Err(InstanceError::Untrusted(_))));
     }
 
     #[test]

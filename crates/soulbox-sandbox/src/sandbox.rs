@@ -134,8 +134,8 @@ pub struct RunReport {
     pub stdout: Output,
     /// What it wrote to standard error.
     pub stderr: Output,
-    /// What its cgroup counted.
-    pub usage: LeafUsage,
+    /// What its cgroup counted; nothing does without one.
+    pub usage: Option<LeafUsage>,
     /// The system calls that its seccomp filter refused, by how often.
     pub refused: Vec<RefusedSyscall>,
     /// Bytes on its tmpfs at the end, beyond the files it was given. 0 when it did not end by itself.
@@ -175,7 +175,8 @@ pub enum RunError {
 pub struct Sandbox {
     pidfd: KillOnDrop,
     job_socket: SeqPacket,
-    leaf: Leaf,
+    /// None on a host where an ordinary user has no cgroups.
+    leaf: Option<Leaf>,
     /// Where its network namespace goes when it is as good as new.
     networks: Arc<Networks>,
     /// Goes back when the sandbox is gone.
@@ -204,7 +205,7 @@ impl Sandbox {
     pub(crate) fn new(
         pidfd: OwnedFd,
         job_socket: SeqPacket,
-        leaf: Leaf,
+        leaf: Option<Leaf>,
         holds: Holds,
         networks: Arc<Networks>,
     ) -> io::Result<Self> {
@@ -224,9 +225,12 @@ impl Sandbox {
         cancel: &CancellationToken,
     ) -> Result<(RunReport, Remains), RunError> {
         let handed_over = Instant::now();
-        self.leaf.set_limits(leaf)?;
-        let oom_event = self.leaf.oom_event()?;
-        let (mut streams, stdin) = self.hand_over(workload, limits).await?;
+        let mut oom_event = None;
+        if let Some(own) = &mut self.leaf {
+            own.set_limits(leaf)?;
+            oom_event = own.oom_event()?;
+        }
+        let (mut streams, stdin) = self.hand_over(workload, limits, leaf.pids).await?;
         let mut watch = Watch::new(limits, handed_over);
         let seen = watch.run(&self, &mut streams, stdin, oom_event, cancel).await;
         if seen.is_err() {
@@ -241,14 +245,14 @@ impl Sandbox {
                 watch.killed_for.get_or_insert(Ended::OutputLimit(stream));
             }
         }
-        let usage = self.leaf.usage();
+        let usage = self.leaf.as_ref().map(Leaf::usage).transpose();
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         let (collected, made) = watch.collect(workload).await;
         seen?;
         let usage = usage?;
         let refused = watch.refusals.as_ref().map(refused_syscalls).unwrap_or_default();
         let report = RunReport {
-            ended: watch.verdict(&usage),
+            ended: watch.verdict(usage.as_ref()),
             start_time: watch.started.unwrap_or(handed_over).saturating_duration_since(handed_over),
             since_start: watch.started.map_or(Duration::ZERO, |started| started.elapsed()),
             main_ended: watch.exited.as_ref().map(|exited| exited.ended),
@@ -270,6 +274,7 @@ impl Sandbox {
         &self,
         workload: &'w Workload,
         limits: &RunLimits,
+        pids: u64,
     ) -> Result<(Streams, StdinPipe<'w>), RunError> {
         let program = encode(workload)?;
         let job = Job {
@@ -279,6 +284,7 @@ impl Sandbox {
             stack_bytes: limits.stack_bytes,
             heap_bytes: workload.heap_bytes,
             executable: workload.executable.is_some(),
+            processes: if self.leaf.is_some() { 0 } else { pids },
         };
         let program = memory_file("program", |file| file.write_all(&program))?;
         let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;
@@ -395,8 +401,8 @@ impl<'a> Watch<'a> {
                 () = sleep_until(self.deadline), if may_end => {
                     Some(if self.started.is_some() { Ended::WallTime } else { Ended::SetupTimeout })
                 }
-                () = sleep_until(self.next_cpu_check), if may_end && self.started.is_some() => {
-                    self.check_cpu(&sandbox.leaf)?
+                leaf = self.cpu_check_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
+                    self.check_cpu(leaf)?
                 }
                 () = out_of_memory(oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
                 () = cancel.cancelled(), if may_end => Some(Ended::Cancelled),
@@ -442,6 +448,20 @@ impl<'a> Watch<'a> {
         cpu_time.div_f64(self.limits.cpus).max(MIN_CPU_CHECK)
     }
 
+    /// Resolves when cpu time is to be looked at, with what counts it; never, where nothing does.
+    fn cpu_check_due<'l>(&self, leaf: Option<&'l Leaf>) -> impl Future<Output = &'l Leaf> + use<'l> {
+        let due = self.next_cpu_check;
+        async move {
+            match leaf {
+                Some(leaf) => {
+                    sleep_until(due).await;
+                    leaf
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     fn check_cpu(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
         match self.limits.cpu_time.checked_sub(leaf.cpu_time()?) {
             None | Some(Duration::ZERO) => Ok(Some(Ended::CpuTime)),
@@ -453,19 +473,20 @@ impl<'a> Watch<'a> {
     }
 
     /// What ended the run, most certain evidence first.
-    fn verdict(&self, usage: &LeafUsage) -> Ended {
+    fn verdict(&self, usage: Option<&LeafUsage>) -> Ended {
         if let Some(reason) = self.killed_for {
             return reason;
         }
-        if usage.oom_kills > 0 {
+        if usage.is_some_and(|usage| usage.oom_kills > 0) {
             return Ended::OutOfMemory;
         }
         if let Some(error) = self.setup_failed {
             return Ended::SetupFailed(error);
         }
+        let over_cpu_time = usage.is_some_and(|usage| usage.cpu_time > self.limits.cpu_time);
         match &self.exited {
             // Before the program ran, the main process ends only by telling why; without, it was ended.
-            Some(_) if self.started.is_some() && usage.cpu_time > self.limits.cpu_time => Ended::CpuTime,
+            Some(_) if self.started.is_some() && over_cpu_time => Ended::CpuTime,
             Some(_) if self.started.is_some() && self.run_time() > self.limits.wall_time => Ended::WallTime,
             Some(exited) if self.started.is_some() => exited.ended,
             _ => Ended::ZygoteLost,

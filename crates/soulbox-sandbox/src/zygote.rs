@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::cgroup::{CgroupError, LeafLimits};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits};
 use crate::container::{Container, ContainerError, ContainerSpec};
 use crate::instance::Instance;
 use crate::layers::Layers;
@@ -33,7 +33,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a zygote may take to answer a spawn before it counts as wedged. One takes under a millisecond.
 const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The ids that sandboxes run as inside a container: unprivileged ones, each used by one sandbox at a time.
+/// The ids that sandboxes run as inside a container, as many of them as it has: unprivileged ones, each used by one
+/// sandbox at a time.
 const SANDBOX_IDS: std::ops::Range<u32> = 1000..60_000;
 
 /// Network namespaces kept for sandboxes to come; each takes some 100 KB of the kernel's memory.
@@ -102,7 +103,7 @@ pub enum SpawnError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     /// More sandboxes than ids.
-    #[error("all {} ids for sandboxes are in use", SANDBOX_IDS.len())]
+    #[error("all ids for sandboxes are in use")]
     NoId,
     /// The daemon could not make what it needs for it.
     #[error("cannot prepare the sockets of a sandbox")]
@@ -186,7 +187,7 @@ impl Zygote {
         let id = SandboxIds::take(&self.ids).ok_or(SpawnError::NoId)?;
         let holds = Holds { id, _of_zygote: self.sandboxes.token() };
         let leaf = self.instance.leaf(name, limits)?;
-        let join_files = leaf.open_join_files()?;
+        let join_files = leaf.as_ref().map_or_else(|| Ok(Vec::new()), Leaf::open_join_files)?;
         let (job_socket, theirs) = SeqPacket::pair()?;
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
@@ -313,8 +314,10 @@ impl Networks {
 }
 
 /// The ids inside a container that sandboxes run as, each used by one at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SandboxIds {
+    /// The first that is not the container's.
+    end: u32,
     taken: Mutex<BTreeSet<u32>>,
 }
 
@@ -333,6 +336,11 @@ struct SandboxId {
 }
 
 impl SandboxIds {
+    /// For containers with so many ids, from 0 on.
+    pub fn new(count: u32) -> Self {
+        SandboxIds { end: SANDBOX_IDS.end.min(count), taken: Mutex::default() }
+    }
+
     fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -341,7 +349,7 @@ impl SandboxIds {
     fn take(pool: &Arc<Self>) -> Option<SandboxId> {
         let mut taken = pool.taken();
         // Ids are dense from the start, so that the first gap is found after as many steps as are in use.
-        let id = SANDBOX_IDS.zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
+        let id = (SANDBOX_IDS.start..pool.end).zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
         let id = id.into_iter().find_map(|(candidate, used)| (candidate != used).then_some(candidate))?;
         taken.insert(id);
         drop(taken);
@@ -361,12 +369,14 @@ mod tests {
 
     #[test]
     fn an_id_is_used_by_one_at_a_time() {
-        let pool = Arc::new(SandboxIds::default());
+        let pool = Arc::new(SandboxIds::new(1004));
         let take = || SandboxIds::take(&pool).unwrap();
         let (a, b, c) = (take(), take(), take());
         assert_eq!([a.id, b.id, c.id], [1000, 1001, 1002]);
         drop(b);
         let again = take();
-        assert_eq!([again.id, take().id], [1001, 1003]);
+        let last = take();
+        assert_eq!([again.id, last.id], [1001, 1003]);
+        assert!(SandboxIds::take(&pool).is_none());
     }
 }

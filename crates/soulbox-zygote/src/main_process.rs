@@ -161,10 +161,16 @@ fn set_rlimits(job: &Job) -> Result<(), SetupError> {
         (libc::RLIMIT_MSGQUEUE, 0, 0),
         (libc::RLIMIT_MEMLOCK, 64 << 10, 64 << 10),
     ];
-    for (index, (resource, soft, hard)) in limits.into_iter().enumerate() {
+    for (index, (resource, soft, hard)) in limits.iter().copied().enumerate() {
         sys::set_rlimit(resource as libc::c_int, soft, hard).of_item(SetupStep::SetRlimit, index)?;
     }
-    Ok(())
+    // Counted for a user of a user namespace (since Linux 5.14), and each sandbox is another user of its
+    // container: this is what `pids.max` would be. Nobody without privileges can become another user.
+    match job.processes {
+        0 => Ok(()),
+        most => sys::set_rlimit(libc::RLIMIT_NPROC as libc::c_int, most, most)
+            .of_item(SetupStep::SetRlimit, limits.len()),
+    }
 }
 
 /// Writes the program's files below the working directory, as the sandbox's user. The tmpfs is new, so that

@@ -463,8 +463,12 @@ pub(crate) fn set_rlimit(resource: c_int, soft: u64, hard: u64) -> Result<()> {
 /// setgroups(2) to none, setresgid(2) and setresuid(2) to `id`. Leaving uid 0 empties the permitted,
 /// effective and ambient capability sets (capabilities(7)).
 pub(crate) fn become_user(id: u32) -> Result<()> {
-    // SAFETY: with a size of 0 the list is not read.
-    unsafe { call!(setgroups, 0, 0) }?;
+    // In the containers of an ordinary user's, setgroups(2) is forbidden, and there is nothing to give up.
+    // SAFETY: with a size of 0 the list is not written.
+    if unsafe { call!(getgroups, 0, 0) }? > 0 {
+        // SAFETY: with a size of 0 the list is not read.
+        unsafe { call!(setgroups, 0, 0) }?;
+    }
     // SAFETY: takes no memory.
     unsafe { call!(setresgid, id, id, id) }?;
     // SAFETY: takes no memory.

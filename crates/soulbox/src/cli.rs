@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use soulbox_attack::Group;
+use soulbox_engine::LimitName;
 
 /// Runs untrusted code, fast and safely, without Docker.
 #[derive(Debug, Parser)]
@@ -21,6 +22,15 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What an operator has to say where limits cannot be enforced.
+#[derive(Debug, Args)]
+pub(crate) struct UnenforcedArgs {
+    /// Run without these limits where nothing can enforce them, for example memory_bytes,cpus,cpu_time_ms; all
+    /// that are not in force must be named
+    #[arg(long, value_name = "LIMITS", value_delimiter = ',')]
+    pub(crate) allow_unenforced: Vec<LimitName>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +77,8 @@ pub(crate) struct RunArgs {
     pub(crate) env: Vec<String>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) unenforced: UnenforcedArgs,
     /// Print the whole result as JSON, and exit with 0 when there is one
     #[arg(long)]
     pub(crate) json: bool,
@@ -108,6 +120,8 @@ pub(crate) struct ServeArgs {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE", env = "SOULBOX_CONFIG", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) unenforced: UnenforcedArgs,
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +138,8 @@ pub(crate) struct DoctorArgs {
     /// The attack with this name alone; can be given more than once
     #[arg(long, value_name = "NAME", requires = "attack")]
     pub(crate) only: Vec<String>,
+    #[command(flatten)]
+    pub(crate) unenforced: UnenforcedArgs,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use soulbox_api::ApiKey;
 use soulbox_bundle::store::BundleName;
 use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
-use soulbox_engine::{EngineConfig, Limits};
+use soulbox_engine::{EngineConfig, IdSupply, Limits, Rights};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -35,6 +35,7 @@ struct RawConfig {
     max_output_memory: Option<ByteSize>,
     drain_grace: Option<String>,
     first_host_id: Option<u32>,
+    allow_unenforced: Vec<String>,
     languages: Option<Vec<String>>,
     bundles: Option<Vec<String>>,
     parked: Option<usize>,
@@ -109,11 +110,19 @@ impl ServeConfig {
         engine.max_queued = raw.max_queued.unwrap_or(engine.max_queued);
         engine.max_request_bytes = raw.max_request_memory.map_or(engine.max_request_bytes, bytes);
         engine.max_output_bytes = raw.max_output_memory.map_or(engine.max_output_bytes, bytes);
-        engine.first_host_id = raw.first_host_id.unwrap_or(engine.first_host_id);
-        anyhow::ensure!(
-            engine.first_host_id >= 1 << 16,
-            "first_host_id must be at least 65536: lower ids are real users'"
-        );
+        if let Some(first) = raw.first_host_id {
+            anyhow::ensure!(
+                first >= 1 << 16,
+                "first_host_id must be at least 65536: lower ids are real users'"
+            );
+            anyhow::ensure!(
+                Rights::of_root().is_some(),
+                "first_host_id is for root: the ids of an ordinary user are those in /etc/subuid and /etc/subgid"
+            );
+            engine.ids = IdSupply::of_root(first);
+        }
+        let allowed = raw.allow_unenforced.iter().map(|name| name.parse());
+        engine.allow_unenforced = allowed.collect::<Result<_, _>>().context("allow_unenforced")?;
         raw.limits.default.apply(&mut engine.limits.default).context("limits.default")?;
         raw.limits.maximum.apply(&mut engine.limits.maximum).context("limits.maximum")?;
         raw.limits.compile.apply(&mut engine.limits.compile).context("limits.compile")?;
@@ -201,12 +210,13 @@ pub(crate) fn default_state_dir() -> PathBuf {
         let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
         Some(state.join("soulbox"))
     };
-    let is_root = soulbox_sandbox::HostFacts::is_root();
-    if is_root { root } else { of_user().unwrap_or(root) }
+    if Rights::of_root().is_some() { root } else { of_user().unwrap_or(root) }
 }
 
 #[cfg(test)]
 mod tests {
+    use soulbox_engine::LimitName;
+
     use super::*;
 
     fn load(text: &str) -> anyhow::Result<ServeConfig> {
@@ -250,6 +260,14 @@ mod tests {
         assert_eq!(languages("languages = [\"python\"]").unwrap(), ["python"]);
         assert!(languages("").unwrap().len() > 1);
         assert!(languages("languages = [\"cobol\"]").unwrap_err().to_string().contains("cobol"));
+    }
+
+    #[test]
+    fn limits_that_may_be_missing_are_named_as_the_api_names_them() {
+        let config = load("allow_unenforced = [\"memory_bytes\", \"pids\"]").unwrap();
+        assert_eq!(config.engine.allow_unenforced, [LimitName::Memory, LimitName::Pids]);
+        let error = load("allow_unenforced = [\"memory\"]").unwrap_err();
+        assert!(format!("{error:#}").contains("memory_bytes"), "{error:#}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::Parser;
 mod cli;
 mod commands;
 mod config;
+mod rights;
 mod units;
 
 use cli::{Cli, Command};
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Some(command) if command == soulbox_sandbox::HELPER_COMMAND => {
             return soulbox_sandbox::helper_main(args);
         }
+        Some(command) if command == soulbox_sandbox::MAP_COMMAND => return soulbox_sandbox::map_main(args),
         Some(command) if command == soulbox_image::UNPACK_COMMAND => return soulbox_image::helper_main(args),
         _ => {}
     }

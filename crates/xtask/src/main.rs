@@ -37,7 +37,7 @@ enum Xtask {
 const FUZZ_SECONDS: u64 = 60;
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 18] = [
+const NEEDED: [(&str, &str); 19] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -56,6 +56,7 @@ const NEEDED: [(&str, &str); 18] = [
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
+    ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/umoci", "umoci"),
     ("/usr/bin/zstd", "zstd"),

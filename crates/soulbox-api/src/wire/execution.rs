@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use soulbox_engine::{Outcome, Snapshot};
+use soulbox_engine::{LimitName, Outcome, Snapshot};
 use utoipa::ToSchema;
 
 use crate::wire::compilation::Compilation;
@@ -26,7 +26,7 @@ use crate::wire::state::{ExecutionStartKind, ExecutionStatus};
     "usage": {"cpu_time_ms": 1.2, "memory_peak_bytes": 2879488, "pids_peak": 1, "disk_written_bytes": 0},
     "limits": {"wall_time_ms": 10000.0, "cpu_time_ms": 10000.0, "memory_bytes": 134217728, "pids": 64,
                "output_bytes": 1048576, "disk_bytes": 67108864, "cpus": 1.0},
-    "files": [], "created_at": "2026-01-02T03:04:05.678Z"
+    "unenforced_limits": [], "files": [], "created_at": "2026-01-02T03:04:05.678Z"
 }))]
 pub(crate) struct Execution<'a> {
     /// Its id; ids sort by time.
@@ -73,6 +73,10 @@ pub(crate) struct Execution<'a> {
     timing: Timing,
     usage: Usage,
     limits: Limits,
+    /// The limits that nothing enforced. Empty unless the operator has allowed that by name, on a host where an
+    /// ordinary user has no cgroups.
+    #[schema(value_type = Vec<String>, example = json!([]))]
+    unenforced_limits: Vec<String>,
     /// The files that were asked for by `output_files`.
     files: Vec<OutputFile<'a>>,
     /// When it was submitted (RFC 3339).
@@ -119,6 +123,7 @@ impl<'a> From<&'a Outcome> for Execution<'a> {
             timing: outcome.timing.into(),
             usage: outcome.usage.into(),
             limits: outcome.limits.into(),
+            unenforced_limits: names(outcome.unenforced),
             files: outcome.files.iter().map(OutputFile::from).collect(),
             created_at: rfc_3339(outcome.created_at),
         }
@@ -127,10 +132,10 @@ impl<'a> From<&'a Outcome> for Execution<'a> {
 
 impl<'a> From<&'a Snapshot> for Execution<'a> {
     fn from(snapshot: &'a Snapshot) -> Self {
-        let (id, language, bundle, status, limits, created_at) = match snapshot {
+        let (id, language, bundle, status, limits, unenforced, created_at) = match snapshot {
             Snapshot::Ended(outcome) => return Execution::from(&**outcome),
-            Snapshot::Pending { id, language, bundle, status, limits, created_at } => {
-                (id.as_str(), language, bundle, *status, *limits, *created_at)
+            Snapshot::Pending { id, language, bundle, status, limits, unenforced, created_at } => {
+                (id.as_str(), language, bundle, *status, *limits, *unenforced, *created_at)
             }
         };
         Execution {
@@ -153,10 +158,15 @@ impl<'a> From<&'a Snapshot> for Execution<'a> {
             timing: Timing::default(),
             usage: Usage::default(),
             limits: limits.into(),
+            unenforced_limits: names(unenforced),
             files: Vec::new(),
             created_at: rfc_3339(created_at),
         }
     }
+}
+
+fn names(limits: &[LimitName]) -> Vec<String> {
+    limits.iter().map(LimitName::to_string).collect()
 }
 
 #[cfg(test)]
@@ -190,8 +200,9 @@ mod tests {
             start_kind: Some(ExecutionStartKind::Zygote),
             timing: soulbox_engine::Timing { run: Duration::from_nanos(1_234_567), ..Default::default() }
                 .into(),
-            usage: soulbox_engine::Usage { pids_peak: 1, ..Default::default() }.into(),
+            usage: soulbox_engine::Usage { pids_peak: Some(1), ..Default::default() }.into(),
             limits: soulbox_engine::Limits { cpus: 0.5, ..LimitPolicy::default().default }.into(),
+            unenforced_limits: names(&[LimitName::Memory]),
             files: Vec::new(),
             created_at: rfc_3339(SystemTime::UNIX_EPOCH + Duration::from_micros(1_234_567)),
         };
@@ -205,10 +216,10 @@ mod tests {
             "exit_code": 0, "signal": null, "stdout": "hi\n", "stderr": "", "stdout_truncated": false, "stderr_truncated": false,
             "detail": null, "denied_syscalls": [], "compile": null, "start_kind": "zygote",
             "timing": {"queued_ms": 0.0, "start_ms": 0.0, "compile_ms": null, "run_ms": 1.235, "total_ms": 0.0},
-            "usage": {"cpu_time_ms": 0.0, "memory_peak_bytes": 0, "pids_peak": 1, "disk_written_bytes": 0},
+            "usage": {"cpu_time_ms": null, "memory_peak_bytes": null, "pids_peak": 1, "disk_written_bytes": 0},
             "limits": {"wall_time_ms": 10000.0, "cpu_time_ms": 10000.0, "memory_bytes": 134217728, "pids": 64,
                        "output_bytes": 1048576, "disk_bytes": 67108864, "cpus": 0.5},
-            "files": [], "created_at": "1970-01-01T00:00:01.234Z"
+            "unenforced_limits": ["memory_bytes"], "files": [], "created_at": "1970-01-01T00:00:01.234Z"
         });
         assert_eq!(document(b"hi\n"), expected);
     }

@@ -29,7 +29,8 @@ pub(super) struct Timing {
     total_ms: Option<f64>,
 }
 
-/// What an execution used.
+/// What an execution used. `null` stands for what nothing has counted: before the end, or where the limit of it is
+/// among the `unenforced_limits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = ExecutionUsage)]
 pub(super) struct Usage {
@@ -62,9 +63,9 @@ impl From<soulbox_engine::Timing> for Timing {
 impl From<soulbox_engine::Usage> for Usage {
     fn from(usage: soulbox_engine::Usage) -> Self {
         Usage {
-            cpu_time_ms: Some(millis(usage.cpu_time)),
-            memory_peak_bytes: Some(usage.memory_peak_bytes),
-            pids_peak: Some(usage.pids_peak),
+            cpu_time_ms: usage.cpu_time.map(millis),
+            memory_peak_bytes: usage.memory_peak_bytes,
+            pids_peak: usage.pids_peak,
             disk_written_bytes: Some(usage.disk_written_bytes),
         }
     }

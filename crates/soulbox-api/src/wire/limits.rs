@@ -36,7 +36,7 @@ pub(crate) struct LimitsOverride {
     cpus: Option<Fractional>,
 }
 
-/// The limits in force.
+/// The limits that the execution was given; which of them are not in force is in `unenforced_limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = ExecutionLimits)]
 pub(super) struct Limits {

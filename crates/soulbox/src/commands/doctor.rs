@@ -9,30 +9,32 @@ use std::time::Duration;
 
 use serde::Serialize;
 use soulbox_engine::{
-    BundleState, Catalogue, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, Status, Target,
-    Wanted,
+    BundleState, Catalogue, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, LimitName,
+    StartError, Status, Target, Wanted,
 };
 use soulbox_sandbox::HostFacts;
 
 use crate::cli::DoctorArgs;
 use crate::config::default_state_dir;
-use crate::units;
+use crate::{rights, units};
 
 /// The first kernel with everything that is used: clone3 with pidfds in 5.3, `subset=pid` in 5.8,
 /// close_range in 5.9, recursive read-only mounts in 5.12.
 const OLDEST_KERNEL: (u32, u32) = (5, 12);
 
 /// What every sandbox has, whatever the host.
-const LAYERS: [&str; 8] = [
+const LAYERS: [&str; 7] = [
     "user, pid, mount, network, ipc, uts and cgroup namespaces of its own",
     "read-only root; one size-limited tmpfs for /workspace, /tmp and /dev/shm",
     "/proc with its own processes alone; no /sys",
     "an unprivileged uid of its own; no capability in any set; no_new_privs",
     "a seccomp allow-list",
-    "memory without swap, processes and cpu limited by a cgroup of its own",
     "no network but its own loopback interface",
     "no descriptor beyond its standard streams",
 ];
+
+/// What every sandbox has where there are cgroups.
+const CGROUP_LAYER: &str = "memory without swap, processes and cpu limited by a cgroup of its own";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,17 +59,31 @@ struct Report {
     version: &'static str,
     ok: bool,
     checks: Vec<Check>,
-    layers: [&'static str; 8],
-    /// Layers that the operator has relaxed. There is no way to relax one.
-    relaxations: [&'static str; 0],
+    layers: Vec<&'static str>,
+    /// What the operator has relaxed: limits that nothing enforces, where there are no cgroups.
+    relaxations: Vec<String>,
 }
 
 pub(crate) fn doctor(args: &DoctorArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-    let mut checks = host_checks(&HostFacts::gather());
-    checks.extend(language_checks(state_dir.unwrap_or_else(default_state_dir))?);
+    let allow_unenforced = args.unenforced.allow_unenforced.clone();
+    let state_dir = state_dir.unwrap_or_else(default_state_dir);
+    let mut config = EngineConfig { parked: 0, allow_unenforced, ..EngineConfig::new(state_dir) };
+    let facts = HostFacts::gather();
+    // From here on an ordinary user's process is another's, and sees less of the host.
+    let rights = rights::take(&mut config);
+    let mut checks = host_checks(&facts, rights.as_ref());
+    let mut unenforced: &[LimitName] = &[];
+    if rights.is_ok() {
+        let tried = engine_checks(config)?;
+        checks.extend(tried.checks);
+        unenforced = tried.unenforced;
+    }
     let ok = checks.iter().all(|check| check.verdict != Verdict::Failed);
     let version = env!("CARGO_PKG_VERSION");
-    let report = Report { version, ok, checks, layers: LAYERS, relaxations: [] };
+    let of_cgroups = unenforced.is_empty().then_some(CGROUP_LAYER);
+    let layers = LAYERS.into_iter().chain(of_cgroups).collect();
+    let relaxations = unenforced.iter().map(|limit| format!("the limit {limit} is not enforced")).collect();
+    let report = Report { version, ok, checks, layers, relaxations };
     if args.json {
         units::print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
     } else {
@@ -85,7 +101,7 @@ fn verdict(ok: bool) -> Verdict {
     if ok { Verdict::Ok } else { Verdict::Failed }
 }
 
-fn host_checks(facts: &HostFacts) -> Vec<Check> {
+fn host_checks(facts: &HostFacts, rights: Result<&String, &anyhow::Error>) -> Vec<Check> {
     let (major, minor) = OLDEST_KERNEL;
     let kernel = check(
         "kernel",
@@ -93,12 +109,12 @@ fn host_checks(facts: &HostFacts) -> Vec<Check> {
         format!("Linux {}", facts.kernel_release),
         Some(&format!("use Linux {major}.{minor} or newer")),
     );
-    let user = check(
-        "privileges",
-        verdict(facts.root),
-        if facts.root { "root, to make cgroups and map ids; sandboxes never are" } else { "not root" },
-        Some("run as root"),
-    );
+    let user = match rights {
+        Ok(detail) => check("privileges", Verdict::Ok, detail, None),
+        Err(error) => {
+            check("privileges", Verdict::Failed, format!("{error:#}"), Some("do so, or run as root"))
+        }
+    };
     let namespaces = facts.max_user_namespaces;
     let namespaces = check(
         "user namespaces",
@@ -107,6 +123,8 @@ fn host_checks(facts: &HostFacts) -> Vec<Check> {
         Some("sysctl -w user.max_user_namespaces=10000, with a kernel that has CONFIG_USER_NS"),
     );
     let cgroups = match &facts.cgroups {
+        // What of them is the user's shows when they are used.
+        Ok(_) if !facts.root => check("cgroups", Verdict::Ok, "the host has some; see limits", None),
         Ok(CgroupMode::V2) => {
             let place = facts.cgroup_place.as_deref().unwrap_or(Path::new("/sys/fs/cgroup"));
             let detail = format!("v2, with memory, pids and cpu, below {}", place.display());
@@ -142,20 +160,40 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
+/// What an engine says of the host.
+struct Tried {
+    checks: Vec<Check>,
+    /// The limits that it does without.
+    unenforced: &'static [LimitName],
+}
+
 /// One execution of each language that is available. At least one must be.
-fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
-    let catalogue = Catalogue::new(&state_dir, Wanted::default());
-    let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
+fn engine_checks(config: EngineConfig) -> anyhow::Result<Tried> {
+    let catalogue = Catalogue::new(&config.state_dir, Wanted::default());
     super::small_runtime()?.block_on(async {
         let engine = match Engine::new(config, catalogue) {
             Ok(engine) => engine,
             Err(error) => {
+                let (name, remedy) = match &error {
+                    StartError::Unenforced { .. } => ("limits", "do one of these"),
+                    StartError::Instance(_) => {
+                        ("state directory", "choose another --state-dir, or run as root")
+                    }
+                };
                 let detail = format!("{:#}", anyhow::Error::from(error));
-                let remedy = "choose another --state-dir, or run as root";
-                return Ok(vec![check("state directory", Verdict::Failed, detail, Some(remedy))]);
+                let checks = vec![check(name, Verdict::Failed, detail, Some(remedy))];
+                return Ok(Tried { checks, unenforced: &[] });
             }
         };
-        let mut checks = Vec::new();
+        let unenforced = engine.unenforced();
+        let names: Vec<_> = unenforced.iter().map(LimitName::to_string).collect();
+        let mut checks = vec![if names.is_empty() {
+            check("limits", Verdict::Ok, "every limit is enforced", None)
+        } else {
+            let detail = format!("not enforced: {}", names.join(", "));
+            let remedy = "run as root, or have cgroup v2 delegated with memory, pids and cpu";
+            check("limits", Verdict::Warning, detail, Some(remedy))
+        }];
         for language in engine.languages() {
             let name = format!("language {}", language.name);
             checks.push(match &language.unavailable {
@@ -169,12 +207,12 @@ fn language_checks(state_dir: PathBuf) -> anyhow::Result<Vec<Check>> {
                 checks.push(check(&name, Verdict::Warning, reason, Some(remedy)));
             }
         }
-        if checks.iter().all(|check| check.verdict != Verdict::Ok) {
+        if !checks.iter().any(|check| check.name.starts_with("language ") && check.verdict == Verdict::Ok) {
             let detail = "no language can be run";
             checks.push(check("languages", Verdict::Failed, detail, Some("see the checks of the languages")));
         }
         engine.drain(Duration::ZERO).await;
-        Ok(checks)
+        Ok(Tried { checks, unenforced })
     })
 }
 
@@ -220,6 +258,10 @@ fn text(report: &Report) -> String {
     }
     line("\nEvery sandbox has:".to_owned());
     report.layers.iter().for_each(|layer| line(format!("  {layer}")));
+    if !report.relaxations.is_empty() {
+        line("\nThe operator has allowed that:".to_owned());
+        report.relaxations.iter().for_each(|relaxation| line(format!("  {relaxation}")));
+    }
     line(format!(
         "\n{}",
         if report.ok { "This host can run sandboxes." } else { "This host cannot run sandboxes." }
@@ -249,7 +291,8 @@ mod tests {
             cgroup_place: None,
             seccomp_actions: Vec::new(),
         };
-        for check in host_checks(&facts) {
+        let rights = Err(&anyhow::anyhow!("no ids"));
+        for check in host_checks(&facts, rights).into_iter().filter(|check| check.name != "cgroups") {
             assert_ne!(check.verdict, Verdict::Ok, "{check:?}");
             assert!(check.remedy.is_some(), "{check:?}");
         }

@@ -31,6 +31,7 @@ const SIGTERM: i32 = 15;
 
 pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let (json, name) = (args.json, args.target.clone());
+    let allow_unenforced = args.unenforced.allow_unenforced.clone();
     let request = request(args)?;
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
     // What the program cannot run in need not be looked at.
@@ -38,7 +39,8 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     let (catalogue, known) =
         (Catalogue::new(&state_dir, wanted), Catalogue::new(&state_dir, Wanted::default()));
     // There is one request, and it comes at once.
-    let config = EngineConfig { parked: 0, ..EngineConfig::new(state_dir) };
+    let mut config = EngineConfig { parked: 0, allow_unenforced, ..EngineConfig::new(state_dir) };
+    crate::rights::take(&mut config)?;
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -78,7 +80,7 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
 }
 
 fn request(args: RunArgs) -> anyhow::Result<ExecutionRequest> {
-    let RunArgs { target, file, code, stdin, env, limits, args, json: _ } = args;
+    let RunArgs { target, file, code, stdin, env, limits, args, json: _, unenforced: _ } = args;
     let (code, files, entrypoint) = match (code, file) {
         (Some(code), _) => (Some(code), Vec::new(), None),
         (None, Some(path)) => {

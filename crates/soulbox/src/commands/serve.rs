@@ -13,8 +13,10 @@ use crate::cli::ServeArgs;
 use crate::config::ServeConfig;
 
 pub(crate) fn serve(args: ServeArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-    let config = ServeConfig::load(args.config.as_deref(), args.listen, state_dir)?;
+    let mut config = ServeConfig::load(args.config.as_deref(), args.listen, state_dir)?;
+    config.engine.allow_unenforced.extend(args.unenforced.allow_unenforced);
     soulbox_api::check_listen_address(config.listen, &config.api_keys)?;
+    crate::rights::take(&mut config.engine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve_until_told(config))?;
     Ok(ExitCode::SUCCESS)
@@ -29,6 +31,9 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let engine = Engine::new(config.engine, config.catalogue)?;
+    for limit in engine.unenforced() {
+        tracing::warn!(%limit, "nothing enforces this limit, which the operator has allowed");
+    }
     tracing::info!(address = %listener.local_addr()?, cgroups = ?engine.cgroup_mode(), "listening");
     let warm_up = tokio::spawn({
         let engine = Arc::clone(&engine);

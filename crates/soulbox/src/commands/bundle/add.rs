@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use soulbox_bundle::Folder;
 use soulbox_bundle::store::{BundleName, STORE_IDS, Store};
 use soulbox_image::{Choice, Event, FetchOptions, Progress, Source, add};
-use soulbox_sandbox::Instance;
+use soulbox_sandbox::{Instance, Rights};
 
 use crate::cli::{ImageArgs, ImportArgs, PullArgs};
 use crate::units;
@@ -70,7 +70,7 @@ fn store_image(
     let progress: Progress = Arc::new(move |event| told.tell(event));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(super::until_interrupted(async {
-        let instance = Instance::claim(state_dir)?;
+        let instance = Instance::claim(state_dir, Rights::Root)?;
         let writer = store.writer(name)?;
         let added = add(&instance, &writer, source, reference, &options, choice, progress).await;
         bars.clear();

@@ -12,7 +12,7 @@ use soulbox_build::{Build, Event, Progress};
 use soulbox_bundle::Folder;
 use soulbox_bundle::store::{BundleName, STORE_IDS, Store};
 use soulbox_image::Unpacker;
-use soulbox_sandbox::Instance;
+use soulbox_sandbox::{Instance, Rights};
 
 use crate::cli::BuildArgs;
 use crate::units;
@@ -30,7 +30,7 @@ pub(super) fn build(state_dir: &Path, args: BuildArgs) -> anyhow::Result<ExitCod
     let progress: Progress = Arc::new(move |event| told.tell(event));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(super::until_interrupted(async {
-        let instance = Instance::claim(state_dir)?;
+        let instance = Instance::claim(state_dir, Rights::Root)?;
         let unpacker = Unpacker::new(STORE_IDS.first);
         let build = Build { store: &store, name: &name, folder: &folder, instance: &instance, unpacker };
         Ok(soulbox_build::build(build, progress).await?)

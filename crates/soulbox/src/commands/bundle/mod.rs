@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::BundleCommand;
 use crate::config::default_state_dir;
+use crate::rights::need_root;
 use crate::units;
 
 mod add;
@@ -18,9 +19,18 @@ mod verify;
 pub(crate) fn bundle(command: BundleCommand, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
     match command {
-        BundleCommand::Build(args) => build::build(&state_dir, args),
-        BundleCommand::Pull(args) => add::pull(&state_dir, args),
-        BundleCommand::Import(args) => add::import(&state_dir, args),
+        BundleCommand::Build(args) => {
+            need_root("bundle build")?;
+            build::build(&state_dir, args)
+        }
+        BundleCommand::Pull(args) => {
+            need_root("bundle pull")?;
+            add::pull(&state_dir, args)
+        }
+        BundleCommand::Import(args) => {
+            need_root("bundle import")?;
+            add::import(&state_dir, args)
+        }
         BundleCommand::Ls { json } => list::list(&state_dir, json),
         BundleCommand::Inspect { name, json } => list::inspect(&state_dir, &name, json),
         BundleCommand::Verify { names, json } => verify::verify(&state_dir, &names, json),
