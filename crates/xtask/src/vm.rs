@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use crate::run;
+use crate::{cargo_command, run};
 use image::{Image, make_file_system};
 use report::Report;
 
@@ -66,10 +66,10 @@ const PAYLOAD_MIB: u64 = 256;
 pub(crate) fn test() -> anyhow::Result<()> {
     image::require_programs()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let built = build_programs()?;
     let begun = Instant::now();
     let image = Image::find_or_build(&root.join("tests/vm/kernel.sh"))?;
     let prepared = begun.elapsed();
+    let built = build_programs()?;
     let directory = tempfile::Builder::new().prefix("soulbox-vm-").tempdir()?;
     let payload = directory.path().join("payload");
     lay_out_payload(&root, &built, &directory.path().join("tree"), &payload)?;
@@ -93,7 +93,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 /// The executables, by the names of their targets.
 fn build_programs() -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo_command();
     cargo.args(["test", "--release", "--locked", "--workspace", "--no-run"]);
     cargo.arg("--message-format=json-render-diagnostics");
     let tests = PROGRAMS.iter().filter(|program| program.target != SOULBOX);

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
@@ -34,6 +35,9 @@ const PARTITION_OFFSET: u64 = 1 << 20;
 const DISK_SIGNATURE: u32 = 0x5362_6f78;
 const SECTOR: u64 = 512;
 
+/// How long an image is kept after others have come to be used.
+const KEPT_FOR: Duration = Duration::from_secs(14 * 24 * 3600);
+
 /// The two files of a machine.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -59,14 +63,15 @@ impl Image {
         let image =
             |directory: &Path| Image { disk: directory.join("disk"), kernel: directory.join("kernel") };
         if !directory.exists() {
-            // What other inputs have made is of no use any more, and neither is what was begun and not finished.
-            if cache.exists() {
-                fs::remove_dir_all(&cache)?;
+            fs::create_dir_all(&cache)?;
+            remove_old(&cache)?;
+            let unfinished = tempfile::Builder::new().prefix("unfinished-").tempdir_in(&cache)?;
+            build(hook, &unfinished.path().join("tree"), &image(unfinished.path()))?;
+            match fs::rename(unfinished.path(), &directory) {
+                // Another checkout of the repository was faster.
+                Err(_) if directory.exists() => {}
+                renamed => renamed?,
             }
-            let unfinished = cache.join("unfinished");
-            fs::create_dir_all(&unfinished)?;
-            build(hook, &unfinished.join("tree"), &image(&unfinished))?;
-            fs::rename(&unfinished, &directory)?;
         }
         Ok(image(&directory))
     }
@@ -76,6 +81,17 @@ fn cache_directory() -> anyhow::Result<PathBuf> {
     let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let usual = || std::env::home_dir().map(|home| home.join(".cache"));
     Ok(own.or_else(usual).context("set HOME or XDG_CACHE_HOME")?.join("soulbox-vm"))
+}
+
+/// Removes what was made long ago, which other inputs have replaced or nobody has finished.
+fn remove_old(cache: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        if entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > KEPT_FOR) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn build(hook: &Path, tree: &Path, image: &Image) -> anyhow::Result<()> {
