@@ -156,7 +156,21 @@ fn install_needed(is_root: bool) -> anyhow::Result<()> {
 }
 
 fn cargo(args: &[&str]) -> anyhow::Result<()> {
-    run(Command::new(env!("CARGO")).args(args))
+    run(cargo_command().args(args))
+}
+
+/// Cargo as whoever called this command would run it. It has told this program of its package by the environment,
+/// at which some build scripts look: with other values they run again, and half of all dependencies with them.
+fn cargo_command() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let of_package =
+            ["CARGO_PKG_", "CARGO_MANIFEST_"].map(|prefix| name.to_string_lossy().starts_with(prefix));
+        if of_package.contains(&true) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
