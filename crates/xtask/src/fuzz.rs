@@ -32,7 +32,7 @@ pub(crate) fn run(time: Duration, names: &[String]) -> anyhow::Result<()> {
     let chosen = if names.is_empty() { &known } else { names };
     // The crates of the workspace alone are instrumented and checked. The rest is there from the tests' build, if it is
     // asked for with the same features: with those that the whole workspace and its examples, like tests, want.
-    let mut build = Command::new(env!("CARGO"));
+    let mut build = crate::cargo_command();
     build
         .args(["build", "--release", "--locked", "--workspace", "--examples"])
         .args(known.iter().flat_map(|name| ["--bin".to_owned(), format!("fuzz_{name}")]))
