@@ -180,7 +180,7 @@ impl Machine {
             find(2)
         );
         let kernel_line = format!(
-            "root={} ro console=ttyS0 quiet panic=-1 mitigations=off SOULBOX_TEST_SLOWNESS={SLOWNESS} init=/bin/sh -- -c \"{first}\"",
+            "root={} ro console=ttyS0 quiet panic=-1 mitigations=off maxcpus=1 SOULBOX_TEST_SLOWNESS={SLOWNESS} init=/bin/sh -- -c \"{first}\"",
             Image::root()
         );
         let disk = |file: &Path, id| {
