@@ -10,7 +10,7 @@ use std::io::Write;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use support::{Running, Server, Setup, eventually, resident_bytes, shared};
+use support::{Running, Server, Setup, eventually, resident_bytes, shared, slower};
 
 const MIB: u64 = 1 << 20;
 
@@ -80,10 +80,10 @@ fn a_program_that_closes_its_streams_is_still_watched() {
 #[test]
 fn the_wall_time_limit_ends_a_program_that_waits() {
     let code = "import time\nprint('before')\ntime.sleep(600)\nprint('after')";
-    let execution = shared().execute(json!({"code": code, "limits": {"wall_time_ms": 400}}));
-    execution.is("timed_out").because(&["wall time", "400 ms"]);
+    let execution = shared().execute(json!({"code": code, "limits": {"wall_time_ms": slower(400)}}));
+    execution.is("timed_out").because(&["wall time", &format!("{} ms", slower(400))]);
     assert_eq!(execution.stdout(), "before\n");
-    assert!(execution.timing("run_ms") >= 400.0);
+    assert!(execution.timing("run_ms") >= slower(400) as f64);
     assert!(execution.usage("memory_peak_bytes") > 0.0);
     assert_eq!(execution.usage("pids_peak"), 1.0);
 }
@@ -101,7 +101,7 @@ for _ in range(3):
 print('up', flush=True)
 time.sleep(600)
 ";
-    let execution = shared().execute(json!({"code": code, "limits": {"wall_time_ms": 500}}));
+    let execution = shared().execute(json!({"code": code, "limits": {"wall_time_ms": slower(500)}}));
     execution.is("timed_out").because(&["wall time"]);
     assert_eq!(execution.stdout(), "up\n".repeat(4));
 }
@@ -109,11 +109,11 @@ time.sleep(600)
 #[test]
 fn the_cpu_time_limit_ends_a_busy_program() {
     let code = "print('before')\nwhile True: pass";
-    let execution =
-        shared().execute(json!({"code": code, "limits": {"cpu_time_ms": 300, "wall_time_ms": 60_000}}));
-    execution.is("timed_out").because(&["cpu time", "300 ms"]);
+    let execution = shared()
+        .execute(json!({"code": code, "limits": {"cpu_time_ms": slower(300), "wall_time_ms": 60_000}}));
+    execution.is("timed_out").because(&["cpu time", &format!("{} ms", slower(300))]);
     assert_eq!(execution.stdout(), "before\n");
-    assert!(execution.usage("cpu_time_ms") >= 300.0);
+    assert!(execution.usage("cpu_time_ms") >= slower(300) as f64);
 }
 
 /// None of the processes reaches the limit by itself.

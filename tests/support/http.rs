@@ -61,12 +61,12 @@ impl Client {
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
-        Ok(Response::read(request.call()?))
+        Response::read(request.call()?)
     }
 
     #[track_caller]
     pub(crate) fn delete(&self, path: &str) -> Response {
-        Response::read(self.agent.delete(self.url(path)).call().unwrap())
+        Response::read(self.agent.delete(self.url(path)).call().unwrap()).unwrap()
     }
 
     #[track_caller]
@@ -80,7 +80,7 @@ impl Client {
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
-        Ok(Response::read(request.send_json(document)?))
+        Response::read(request.send_json(document)?)
     }
 
     /// Sends a body as it is.
@@ -160,14 +160,14 @@ pub(crate) fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
 }
 
 impl Response {
-    fn read(mut response: ureq::http::Response<ureq::Body>) -> Self {
+    fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Self, ureq::Error> {
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        Response {
+        Ok(Response {
             status: response.status().as_u16(),
             headers: headers.collect(),
-            body: response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().unwrap(),
-        }
+            body: response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec()?,
+        })
     }
 
     /// An answer to a request with `connection: close`, as it came.

@@ -13,9 +13,11 @@ mod http;
 pub(crate) mod images;
 mod metrics;
 mod ordinary;
+pub(crate) mod random;
 mod running;
 mod server;
 mod stored;
+pub(crate) mod tasks;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,8 +25,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use execution::{Execution, check_contract};
 pub(crate) use host::{
-    Holdings, Process, cgroups_of, descendants_of, holdings, mounts_of, open_files_of, processes_below,
-    resident_bytes, zygotes_of,
+    Holdings, Process, cgroups_of, descendants_of, holdings, mounts_of, namespace_pids, open_files_of,
+    processes_below, resident_bytes, zygotes_of,
 };
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
@@ -42,6 +44,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often something is looked at that tells of its changes in no other way.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A limit of time, in milliseconds, as much longer as programs are slower here: under emulation, by
+/// `SOULBOX_TEST_SLOWNESS` times.
+pub(crate) fn slower(ms: u64) -> u64 {
+    let times = std::env::var("SOULBOX_TEST_SLOWNESS").map_or(1, |times| times.parse().unwrap());
+    ms * times
+}
 
 /// Looks until there is something, and fails at the deadline.
 #[track_caller]

@@ -26,7 +26,7 @@ pub(crate) struct Setup<'a> {
     state_dir: Option<PathBuf>,
     listen: Option<String>,
     key: Option<String>,
-    open_files: Option<u32>,
+    prelude: Option<String>,
     hidden: Option<PathBuf>,
     user: Option<&'a Ordinary>,
 }
@@ -77,8 +77,13 @@ impl<'a> Setup<'a> {
     }
 
     /// The soft limit of descriptors that the server is started with.
-    pub(crate) fn open_files(mut self, limit: u32) -> Self {
-        self.open_files = Some(limit);
+    pub(crate) fn open_files(self, limit: u32) -> Self {
+        self.prelude(&format!("ulimit -Sn {limit}"))
+    }
+
+    /// What a shell does before it becomes the server.
+    pub(crate) fn prelude(mut self, command: &str) -> Self {
+        self.prelude = Some(command.to_owned());
         self
     }
 
@@ -86,6 +91,12 @@ impl<'a> Setup<'a> {
     pub(crate) fn hide(mut self, directory: &Path) -> Self {
         self.hidden = Some(directory.canonicalize().unwrap());
         self
+    }
+
+    /// The cgroup (v2) that the server is started in.
+    pub(crate) fn cgroup(self, directory: &Path) -> Self {
+        let procs = directory.join("cgroup.procs");
+        self.prelude(&format!("echo 0 >{} || exit", procs.display()))
     }
 
     /// As an ordinary user instead of root.
@@ -102,47 +113,17 @@ impl<'a> Setup<'a> {
 
     /// Starts a server and waits until it is ready.
     pub(crate) fn start(self) -> Server {
-        let home = public_directory();
-        let state_dir = self.state_dir.unwrap_or_else(|| home.path().join("state"));
-        let config = home.path().join("soulbox.toml");
-        // Most tests look at one execution at a time, in the language that starts fastest. A test's own settings
-        // come after, since tables end what is outside of them.
-        let prepared = std::env::temp_dir().join("soulbox-tests-prepared");
-        // Preparing takes a minute of both processors, and its outcome is the same for all.
-        let prepared = format!("{prepared:?}");
-        let usual = [
-            ("drain_grace", "\"1s\""),
-            ("languages", "[\"python\"]"),
-            ("parked", "0"),
-            ("prepared_dir", &prepared),
-        ];
-        let left_out = |name: &str| self.config.contains(name) || (name == "languages" && self.all_languages);
-        let usual = usual.iter().filter(|(name, _)| !left_out(name));
-        let usual: String = usual.map(|(name, value)| format!("{name} = {value}\n")).collect();
-        std::fs::write(&config, format!("{usual}{}", self.config)).unwrap();
-        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
-        let mut command = soulbox();
-        if let Some(limit) = self.open_files {
-            command = shell(&format!("ulimit -Sn {limit}; exec {SOULBOX} \"$@\""));
-        }
-        if let Some(directory) = self.hidden {
-            let hide = format!("mount -t tmpfs none {} && exec {SOULBOX} \"$@\"", directory.display());
-            command = shell(&format!("exec unshare --mount --propagation private sh -c '{hide}' sh \"$@\""));
-        }
-        if let Some(user) = self.user {
-            command = user.soulbox();
-        }
-        let mut child = command
-            .args(["serve", "--listen", listen, "--config"])
-            .arg(&config)
-            .arg("--state-dir")
-            .arg(&state_dir)
-            .envs(self.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let server = self.start_listening();
+        eventually("the server is ready", || {
+            assert!(server.exit_status().is_none(), "the server has ended; its log:\n{}", server.log());
+            (server.get("/readyz").status == 200).then_some(())
+        });
+        server
+    }
+
+    /// Starts a server and waits until it can be asked whether it is ready.
+    pub(crate) fn start_listening(mut self) -> Server {
+        let (key, (mut child, home, state_dir)) = (self.key.take(), self.spawn());
         let pid = Pid::from_raw(child.id().try_into().unwrap());
         let log = Arc::<Mutex<String>>::default();
         let (found, address) = mpsc::channel();
@@ -163,13 +144,55 @@ impl<'a> Setup<'a> {
             let _ = child.wait();
             panic!("the server did not start listening; its log:\n{}", log.lock().unwrap());
         };
-        let client = Client::new(SocketAddr::new([127, 0, 0, 1].into(), address.port()), self.key);
-        let server = Server { child: Mutex::new(child), pid, state_dir, log, client, _home: home };
-        eventually("the server is ready", || {
-            assert!(server.exit_status().is_none(), "the server has ended; its log:\n{}", server.log());
-            (server.get("/readyz").status == 200).then_some(())
-        });
-        server
+        let client = Client::new(SocketAddr::new([127, 0, 0, 1].into(), address.port()), key);
+        Server { child: Mutex::new(child), pid, state_dir, log, client, _home: home }
+    }
+
+    /// Starts a server without waiting for anything. Also told: its home, which is to be kept as long as it runs,
+    /// and its state directory.
+    pub(crate) fn spawn(self) -> (Child, TempDir, PathBuf) {
+        let home = public_directory();
+        let state_dir = self.state_dir.unwrap_or_else(|| home.path().join("state"));
+        let config = home.path().join("soulbox.toml");
+        // Most tests look at one execution at a time, in the language that starts fastest. A test's own settings
+        // come after, since tables end what is outside of them.
+        let prepared = std::env::temp_dir().join("soulbox-tests-prepared");
+        // Preparing takes a minute of both processors, and its outcome is the same for all.
+        let prepared = format!("{prepared:?}");
+        let usual = [
+            ("drain_grace", "\"1s\""),
+            ("languages", "[\"python\"]"),
+            ("parked", "0"),
+            ("prepared_dir", &prepared),
+        ];
+        let left_out = |name: &str| self.config.contains(name) || (name == "languages" && self.all_languages);
+        let usual = usual.iter().filter(|(name, _)| !left_out(name));
+        let usual: String = usual.map(|(name, value)| format!("{name} = {value}\n")).collect();
+        std::fs::write(&config, format!("{usual}{}", self.config)).unwrap();
+        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
+        let mut command = soulbox();
+        if let Some(prelude) = self.prelude {
+            command = shell(&format!("{prelude}\nexec {SOULBOX} \"$@\""));
+        }
+        if let Some(directory) = self.hidden {
+            let hide = format!("mount -t tmpfs none {} && exec {SOULBOX} \"$@\"", directory.display());
+            command = shell(&format!("exec unshare --mount --propagation private sh -c '{hide}' sh \"$@\""));
+        }
+        if let Some(user) = self.user {
+            command = user.soulbox();
+        }
+        let child = command
+            .args(["serve", "--listen", listen, "--config"])
+            .arg(&config)
+            .arg("--state-dir")
+            .arg(&state_dir)
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        (child, home, state_dir)
     }
 }
 

@@ -15,6 +15,8 @@ mod config;
 mod disconnect;
 mod engine_errors;
 mod error_code;
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
 mod metrics;
 mod openapi;

@@ -135,7 +135,7 @@ impl Bundle {
     /// [`BundleError`] when it is not valid.
     pub fn embedded(name: &str) -> Result<Option<Self>, BundleError> {
         let Some(folder) = Folder::embedded(name)? else { return Ok(None) };
-        let bundle = Self::parse(&folder, seccomp_profile)?;
+        let bundle = Self::of_folder(&folder)?;
         Ok(Some(bundle).filter(|bundle| matches!(bundle.rootfs(), Rootfs::Host { .. })))
     }
 
@@ -149,7 +149,7 @@ impl Bundle {
         {
             folder.files.insert(PathBuf::from(name), Cow::Owned(version.file(name)?));
         }
-        let mut bundle = Self::parse(&folder, seccomp_profile)?;
+        let mut bundle = Self::of_folder(&folder)?;
         bundle.digest = version.digest;
         bundle.facts = BundleFacts {
             source: BundleSource::Stored(version.manifest.source.clone()),
@@ -163,7 +163,7 @@ impl Bundle {
 
     /// Whether a folder is a bundle for a root file system of layers.
     pub(crate) fn check(name: &str, folder: &Folder) -> Result<(), BundleError> {
-        let bundle = Self::parse(folder, seccomp_profile)?;
+        let bundle = Self::of_folder(folder)?;
         match bundle.rootfs() {
             Rootfs::Layers => Ok(()),
             _ => Err(BundleError::Commands {
@@ -171,6 +171,11 @@ impl Bundle {
                 requirement: "rootfs.source = \"layers\"",
             }),
         }
+    }
+
+    /// A folder as a bundle, with the profile that the program carries.
+    pub(crate) fn of_folder(folder: &Folder) -> Result<Self, BundleError> {
+        Self::parse(folder, seccomp_profile)
     }
 
     fn parse(folder: &Folder, profile: impl Fn(&str) -> Option<&'static [u8]>) -> Result<Self, BundleError> {

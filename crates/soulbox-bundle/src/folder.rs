@@ -100,7 +100,8 @@ impl Folder {
     /// as an image's configuration has them. The recipe's own variables come first, but for the search path.
     ///
     /// # Errors
-    /// [`BundleError::Recipe`], [`BundleError::Config`].
+    /// [`BundleError::Recipe`], [`BundleError::Config`]; [`BundleError::NotIsolated`] for a configuration whose
+    /// process is none.
     pub fn for_layers(
         &self,
         toolchain: &str,
@@ -135,10 +136,12 @@ impl Folder {
             files.clear();
         }
         let config_error = |source| BundleError::Config { bundle: bundle(), source };
-        let mut config: serde_json::Value = serde_json::from_str(&self.config).map_err(config_error)?;
-        for (key, value) in process {
-            config["process"][key] = value.clone();
-        }
+        let mut config: serde_json::Map<_, _> = serde_json::from_str(&self.config).map_err(config_error)?;
+        let own = config.entry("process").or_insert_with(|| serde_json::json!({}));
+        let no_process =
+            || BundleError::NotIsolated { bundle: bundle(), requirement: "a process".to_owned() };
+        let own = own.as_object_mut().ok_or_else(no_process)?;
+        own.extend(process.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         let config = serde_json::to_string_pretty(&config).map_err(config_error)?;
         Ok(Folder { name: self.name.clone(), recipe: recipe.to_string(), config, files })
     }
@@ -164,4 +167,23 @@ fn embedded_files(dir: &'static Dir<'static>) -> BTreeMap<PathBuf, Cow<'static, 
         Some((name, Cow::Borrowed(file.contents())))
     });
     files.filter(|(name, _)| name != Path::new(RECIPE_FILE) && name != Path::new(CONFIG_FILE)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_no_object_is_refused() {
+        let python = Folder::embedded("python").unwrap().unwrap();
+        let process = BTreeMap::from([("cwd", "/".into())]);
+        let for_layers = |config: &str| {
+            let folder = Folder { config: config.to_owned(), ..python.clone() };
+            folder.for_layers("/usr/bin/python3", &BTreeMap::new(), &process)
+        };
+        for_layers("{}").unwrap();
+        for config in ["[]", "3", "null", "\"{}\"", "{\"process\": []}", "{\"process\": 3}"] {
+            assert!(for_layers(config).is_err(), "{config}");
+        }
+    }
 }

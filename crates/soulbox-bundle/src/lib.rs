@@ -15,6 +15,8 @@ mod debian;
 mod digest;
 mod embedded;
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod materialize;
 mod outline;
 mod recipe;

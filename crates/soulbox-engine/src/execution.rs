@@ -345,7 +345,8 @@ pub(crate) fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<Stri
         Ended::SetupTimeout => (Status::InternalError, "the sandbox took too long to set up".to_owned()),
         Ended::ZygoteLost => (
             Status::InternalError,
-            "the zygote that this run was forked from ended, and the run with it; it can be tried again"
+            "the sandbox was ended from outside, with the zygote that it was forked from or alone; it can be \
+             tried again"
                 .to_owned(),
         ),
     };

@@ -15,6 +15,8 @@ mod compile;
 mod engine;
 mod execution;
 mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 mod info;
 mod job;
 mod keeper;
@@ -42,4 +44,4 @@ pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
-pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, Rights};
+pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, Rights, syscall_table};

@@ -33,7 +33,7 @@ const XATTR: &str = "SCHILY.xattr.";
 ///
 /// # Errors
 /// [`Refusal`]; what was written by then stays.
-pub(crate) fn extract(blob: impl Read + Send + 'static, limits: Limits) -> Result<LayerReport, Refusal> {
+pub fn extract(blob: impl Read + Send + 'static, limits: Limits) -> Result<LayerReport, Refusal> {
     let archive_error = |error: &io::Error| Refusal::Archive { reason: error.to_string() };
     let stream = Uncompressed::start(blob, limits.bytes).map_err(|error| archive_error(&error))?;
     let allowance = Allowance::default();

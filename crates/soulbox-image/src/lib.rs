@@ -17,6 +17,8 @@ mod convert;
 mod error;
 mod extract;
 mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
 mod install;
 mod manifest;
 mod meter;

@@ -70,7 +70,11 @@ impl Source {
     }
 }
 
-fn open_files(path: PathBuf, name: Option<&str>, platform: &Platform) -> Result<Opened, ImageError> {
+pub(crate) fn open_files(
+    path: PathBuf,
+    name: Option<&str>,
+    platform: &Platform,
+) -> Result<Opened, ImageError> {
     let files = Files::open(path)?;
     // What docker writes today is both, and the layout knows the digests of its blobs.
     let (image, paths) = if files.has(layout::INDEX) {

@@ -177,10 +177,9 @@ pub async fn run_command(
     let container = Container::start(ContainerSpec {
         id: &id,
         bundle: &directory.0,
-        root: &instance.containers(),
+        instance,
         log: &log,
         layers: &Layers { lower, upper: upper.map(|Changes { upper, work }| Upper { upper, work }) },
-        view: instance.view(),
         control: None,
     })
     .await?;

@@ -29,6 +29,7 @@ use tokio::sync::OnceCell;
 
 use crate::error_chain::error_chain;
 use crate::executor::SeccompExecutor;
+use crate::instance::Instance;
 use crate::layers::{Layers, Upper};
 use crate::sys;
 use crate::view::View;
@@ -113,14 +114,12 @@ pub(crate) struct ContainerSpec<'a> {
     pub(crate) id: &'a str,
     /// The OCI bundle's directory.
     pub(crate) bundle: &'a Path,
-    /// libcontainer's directory of containers.
-    pub(crate) root: &'a Path,
+    /// Whose it is.
+    pub(crate) instance: &'a Instance,
     /// Takes the output of the init process: a file, which need not exist, or a FIFO.
     pub(crate) log: &'a Path,
     /// What lies with the bundle's `rootfs`.
     pub(crate) layers: &'a Layers,
-    /// How the helper sees the host, where that is not as it is.
-    pub(crate) view: Option<&'a View>,
     /// Becomes descriptor [`CONTROL_FD`] of the init process.
     pub(crate) control: Option<OwnedFd>,
 }
@@ -129,13 +128,12 @@ impl Container {
     /// Creates and starts a container.
     pub(crate) async fn start(spec: ContainerSpec<'_>) -> Result<Self, ContainerError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(|errno| ContainerError::Helper(errno.into()))?;
-        let ContainerSpec { id, bundle, root, log, layers, view, control } = spec;
-        let log = log.to_owned();
+        let ContainerSpec { id, bundle, instance, log, layers, control } = spec;
+        let (root, log) = (instance.containers(), log.to_owned());
         let output = Command::new("/proc/self/exe")
             .arg(HELPER_COMMAND)
-            .args([OsString::from(id), bundle.into(), root.into(), log.clone().into()])
-            .args(layer_arguments(layers))
-            .args(view_arguments(view))
+            .args([OsString::from(id), bundle.into(), root.clone().into(), log.clone().into()])
+            .args(words(layers, instance.helpers_file(), instance.view()))
             // The container's environment comes from its bundle; the daemon's is nobody's business.
             .env_clear()
             .stdin(control.map_or_else(Stdio::null, Stdio::from))
@@ -152,7 +150,7 @@ impl Container {
             .and_then(|fd| sys::watch(fd, Interest::READABLE))
             .map_err(ContainerError::Helper)?;
         note_init(&root.join(id), pid)?;
-        Ok(Container { id: id.to_owned(), pidfd, root: root.to_owned(), log, deleted: OnceCell::new() })
+        Ok(Container { id: id.to_owned(), pidfd, root, log, deleted: OnceCell::new() })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -234,59 +232,72 @@ fn tail(log: &Path) -> String {
     }
 }
 
-/// The words that tell the helper of a stack: pairs of what a directory is and its path.
-fn layer_arguments(layers: &Layers) -> Vec<OsString> {
-    let lower = layers.lower.iter().map(|path| ("lower", path));
-    let upper = layers.upper.iter().flat_map(|Upper { upper, work }| [("upper", upper), ("work", work)]);
-    lower.chain(upper).flat_map(|(kind, path)| [kind.into(), path.into()]).collect()
-}
-
-/// The words that tell the helper of its view.
-fn view_arguments(view: Option<&View>) -> Vec<OsString> {
+/// The words that tell the helper of its [`Surroundings`]: pairs of what a path is and the path.
+fn words(layers: &Layers, cgroup: Option<PathBuf>, view: Option<&View>) -> Vec<OsString> {
+    let lower = layers.lower.iter().map(|path| ("lower", path.clone()));
+    let upper = layers.upper.clone().into_iter();
+    let upper = upper.flat_map(|Upper { upper, work }| [("upper", upper), ("work", work)]);
+    let cgroup = cgroup.into_iter().map(|file| ("join", file));
     let kind = |view: &View| if view.without_sys { "state-without-sys" } else { "state" };
-    view.map_or_else(Vec::new, |view| vec![kind(view).into(), view.state_dir.clone().into()])
+    let view = view.into_iter().map(|view| (kind(view), view.state_dir.clone()));
+    let all = lower.chain(upper).chain(cgroup).chain(view);
+    all.flat_map(|(kind, path)| [kind.into(), path.into()]).collect()
 }
 
-/// The stack and the view that such words tell of.
-fn parse_words(words: &[OsString]) -> Option<(Layers, Option<View>)> {
-    let (mut lower, mut upper, mut work, mut view) = (Vec::new(), None, None, None);
-    for pair in words.chunks(2) {
-        let [kind, path] = pair else { return None };
-        match kind.to_str()? {
-            "lower" => lower.push(path.into()),
-            "upper" => upper = Some(path.into()),
-            "work" => work = Some(path.into()),
-            "state" => view = Some(View { state_dir: path.into(), without_sys: false }),
-            "state-without-sys" => view = Some(View { state_dir: path.into(), without_sys: true }),
-            _ => return None,
+/// What the helper does before it creates a container.
+#[derive(Debug)]
+struct Surroundings {
+    /// What to put together as the root file system.
+    layers: Layers,
+    /// The file through which to join the instance's cgroups, where there are some.
+    cgroup: Option<PathBuf>,
+    /// How to see the host, where not as it is.
+    view: Option<View>,
+}
+
+impl Surroundings {
+    /// What such words tell of.
+    fn parse(words: &[OsString]) -> Option<Self> {
+        let (mut lower, mut upper, mut work, mut cgroup, mut view) = (Vec::new(), None, None, None, None);
+        for pair in words.chunks(2) {
+            let [kind, path] = pair else { return None };
+            match kind.to_str()? {
+                "lower" => lower.push(path.into()),
+                "upper" => upper = Some(path.into()),
+                "work" => work = Some(path.into()),
+                "join" => cgroup = Some(path.into()),
+                "state" => view = Some(View { state_dir: path.into(), without_sys: false }),
+                "state-without-sys" => view = Some(View { state_dir: path.into(), without_sys: true }),
+                _ => return None,
+            }
         }
+        let upper = match (upper, work) {
+            (Some(upper), Some(work)) => Some(Upper { upper, work }),
+            (None, None) => None,
+            _ => return None,
+        };
+        Some(Surroundings { layers: Layers { lower, upper }, cgroup, view })
     }
-    let upper = match (upper, work) {
-        (Some(upper), Some(work)) => Some(Upper { upper, work }),
-        (None, None) => None,
-        _ => return None,
-    };
-    Some((Layers { lower, upper }, view))
 }
 
 /// The helper: creates and starts one container in this single-threaded process, and prints the pid of its
 /// init process. Its standard input is the control socket, where there is one. The arguments are the
-/// container's id, its bundle, libcontainer's directory and the log file; after them, for a root file system
-/// in layers, pairs of `lower`, `upper` or `work` and a directory; and for an ordinary user `state` or
-/// `state-without-sys` and the state directory.
+/// container's id, its bundle, libcontainer's directory and the log file; after them pairs of a word and a path:
+/// `lower`, `upper` or `work` for a root file system in layers, `join` and the file through which it joins the
+/// instance's cgroups, and for an ordinary user `state` or `state-without-sys` and the state directory.
 pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let usage = || {
         format!(
-            "usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG [lower|upper|work|state|state-without-sys DIRECTORY]..."
+            "usage: {HELPER_COMMAND} ID BUNDLE ROOT LOG [lower|upper|work|join|state|state-without-sys PATH]..."
         )
     };
     let result = match args.as_slice() {
         [id, bundle, root, log, words @ ..] => {
             let (id, log) = (id.to_string_lossy(), Path::new(log));
-            parse_words(words).ok_or_else(usage).and_then(|(layers, view)| {
-                create(&id, Path::new(bundle), Path::new(root), log, &layers, view.as_ref())
-            })
+            Surroundings::parse(words)
+                .ok_or_else(usage)
+                .and_then(|surroundings| create(&id, Path::new(bundle), Path::new(root), log, &surroundings))
         }
         _ => Err(usage()),
     };
@@ -302,14 +313,24 @@ pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if written.is_ok() { code } else { ExitCode::FAILURE }
 }
 
+/// Makes the helper and all that comes of it a part of the instance. When the daemon is killed, the next one can
+/// end them as it ends all of the instance, and nothing is made behind its back.
+fn join(cgroup: &Path) -> Result<(), String> {
+    let joined = OpenOptions::new().write(true).open(cgroup).and_then(|mut file| file.write_all(b"0"));
+    joined.map_err(|error| format!("cannot join {}: {error}", cgroup.display()))
+}
+
 fn create(
     id: &str,
     bundle: &Path,
     root: &Path,
     log: &Path,
-    layers: &Layers,
-    view: Option<&View>,
+    surroundings: &Surroundings,
 ) -> Result<i32, String> {
+    let Surroundings { layers, cgroup, view } = surroundings;
+    if let Some(cgroup) = cgroup {
+        join(cgroup)?;
+    }
     // Until this process ends, and the daemon is next.
     nix::sys::prctl::set_child_subreaper(true).map_err(|errno| format!("cannot adopt processes: {errno}"))?;
     // libcontainer keeps the descriptors from 3 on that it is told of, and the control socket is one.
@@ -426,15 +447,15 @@ mod tests {
             upper: Some(Upper { upper: "/upper".into(), work: "/work".into() }),
         };
         let view = View { state_dir: "/state".into(), without_sys: true };
-        let words = [layer_arguments(&layers), view_arguments(Some(&view))].concat();
-        let (parsed, seen) = parse_words(&words).unwrap();
-        assert_eq!(seen, Some(view));
-        assert_eq!(parsed.lower, layers.lower);
-        assert_eq!(parsed.upper.unwrap().work, Path::new("/work"));
-        let (none, unchanged) = parse_words(&[]).unwrap();
-        assert!(none.is_empty() && unchanged.is_none());
-        assert!(parse_words(&["lower".into()]).is_none());
-        assert!(parse_words(&["upper".into(), "/upper".into()]).is_none());
+        let all = words(&layers, Some("/procs".into()), Some(&view));
+        let parsed = Surroundings::parse(&all).unwrap();
+        assert_eq!((parsed.view, parsed.cgroup), (Some(view), Some("/procs".into())));
+        assert_eq!(parsed.layers.lower, layers.lower);
+        assert_eq!(parsed.layers.upper.unwrap().work, Path::new("/work"));
+        let none = Surroundings::parse(&[]).unwrap();
+        assert!(none.layers.is_empty() && none.view.is_none() && none.cgroup.is_none());
+        assert!(Surroundings::parse(&["lower".into()]).is_none());
+        assert!(Surroundings::parse(&["upper".into(), "/upper".into()]).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Owns the looking; it never changes anything and never judges.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::cgroup::{CgroupError, CgroupMode, Hierarchies};
 use crate::rootless::Rights;
@@ -18,6 +19,8 @@ pub struct HostFacts {
     pub max_user_namespaces: Option<u64>,
     /// Which cgroups are used, or why none can be.
     pub cgroups: Result<CgroupMode, CgroupError>,
+    /// On cgroup v2, the cgroup below which all others are made.
+    pub cgroup_place: Option<PathBuf>,
     /// The actions that the kernel's seccomp knows (`actions_avail`); empty without seccomp.
     pub seccomp_actions: Vec<String>,
 }
@@ -25,12 +28,14 @@ pub struct HostFacts {
 impl HostFacts {
     /// Looks.
     pub fn gather() -> Self {
+        let cgroups = Hierarchies::detect();
         HostFacts {
             kernel_release: read_trimmed("/proc/sys/kernel/osrelease").unwrap_or_default(),
             root: Rights::of_root().is_some(),
             max_user_namespaces: read_trimmed("/proc/sys/user/max_user_namespaces")
                 .and_then(|text| text.parse().ok()),
-            cgroups: Hierarchies::detect().map(|hierarchies| hierarchies.mode()),
+            cgroup_place: cgroups.as_ref().ok().and_then(Hierarchies::place).map(Path::to_owned),
+            cgroups: cgroups.map(|hierarchies| hierarchies.mode()),
             seccomp_actions: read_trimmed("/proc/sys/kernel/seccomp/actions_avail")
                 .map(|text| text.split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),

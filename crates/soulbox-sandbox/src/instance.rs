@@ -92,8 +92,15 @@ impl Instance {
             (directory, lock)
         };
         let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let tree = Tree::create(Path::new(CGROUP_PARENT), &name);
-        let (tree, view) = match (tree, rights) {
+        let tree = Tree::new(Path::new(CGROUP_PARENT), &name);
+        let list = tree.as_ref().map(Tree::directories).unwrap_or_default();
+        let list: String = list.iter().map(|directory| format!("{}\n", directory.display())).collect();
+        // Before there is anything to clean up: this process may be killed at any moment.
+        let file = directory.join(CGROUPS_FILE);
+        fs::write(&file, list).map_err(InstanceError::io("write", &file))?;
+        let made = tree.and_then(|tree| tree.create().map(|()| tree));
+        let (tree, view) = match (made, rights) {
+            // What there is of a tree is in the list, and removed by the next start.
             (tree, Rights::Root) => (Ok(tree?), None),
             (tree, Rights::UserNamespace) => {
                 let state_dir = instances.parent().unwrap_or(&instances).to_owned();
@@ -101,10 +108,6 @@ impl Instance {
                 (tree, Some(View { state_dir, without_sys }))
             }
         };
-        let cgroups = tree.as_ref().map(Tree::directories).unwrap_or_default();
-        let list: String = cgroups.iter().map(|dir| format!("{}\n", dir.display())).collect();
-        let file = directory.join(CGROUPS_FILE);
-        fs::write(&file, list).map_err(InstanceError::io("write", &file))?;
         Ok(Instance { directory, tree, view, _lock: lock })
     }
 
@@ -139,6 +142,11 @@ impl Instance {
     /// libcontainer's directory of containers.
     pub(crate) fn containers(&self) -> PathBuf {
         self.directory.join(CONTAINERS)
+    }
+
+    /// The file through which a helper joins the instance's cgroups, where there are some, by writing `0` to it.
+    pub(crate) fn helpers_file(&self) -> Option<PathBuf> {
+        self.tree.as_ref().ok().map(Tree::helpers_file)
     }
 
     pub(crate) fn view(&self) -> Option<&View> {

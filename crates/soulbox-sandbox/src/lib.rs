@@ -30,6 +30,7 @@ mod sandbox;
 mod seccomp;
 mod seqpacket;
 mod sys;
+mod syscall_table;
 mod view;
 mod zygote;
 
@@ -53,6 +54,7 @@ pub use rootless::{MAP_COMMAND, Rights, RootlessError, SubordinateIds, map_main}
 pub use sandbox::{Ended, Remains, RunError, RunLimits, RunReport, Sandbox, Stream, Workload, WorkloadFile};
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
+pub use syscall_table::syscall_table;
 pub use zygote::{SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteSpec};
 
 /// Where a container sees the directory with the shim and the init.

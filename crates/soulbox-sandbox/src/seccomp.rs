@@ -4,7 +4,8 @@
 //! inside the container installs them. seccompiler compiles the allow-list and its default action. Calls
 //! that another action refuses without looking at their arguments become part of the same filter
 //! ([`crate::dispatch`]); where arguments matter, each action has a filter of its own, installed before the
-//! allow-list, which refuses seccomp(2). The kernel takes the strictest verdict of all filters (seccomp(2)).
+//! allow-list, which refuses seccomp(2). The kernel takes the strictest verdict of all filters (seccomp(2)); so
+//! a refusal with conditions makes no call less strictly refused than the default does.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -73,7 +74,9 @@ impl Filters {
         let default_action = action(default_action, profile.default_errno_ret())?;
         let (allowed, others) = group_by_action(profile.syscalls().as_deref().unwrap_or_default())?;
         for needed in NEEDED {
-            if allowed.get(&i64::from(needed.id())).is_none_or(|rules| !rules.is_empty()) {
+            let number = i64::from(needed.id());
+            let allowed = allowed.get(&number).is_some_and(Vec::is_empty);
+            if !allowed || others.iter().any(|(_, rules)| rules.contains_key(&number)) {
                 return Err(SeccompError::MissingNeeded(needed));
             }
         }
@@ -83,7 +86,10 @@ impl Filters {
             let (whole, conditional): (Rules, Rules) =
                 rules.into_iter().partition(|(_, rules)| rules.is_empty());
             let value = u32::from(verdict.clone());
-            refused.extend(whole.keys().filter_map(|number| Some((u32::try_from(*number).ok()?, value))));
+            for number in whole.keys().filter_map(|number| u32::try_from(*number).ok()) {
+                let strictest = refused.entry(number).or_insert(value);
+                *strictest = [*strictest, value].into_iter().min_by_key(strictness).unwrap_or(value);
+            }
             if !conditional.is_empty() {
                 programs.push(program(conditional, SeccompAction::Allow, verdict)?);
             }
@@ -101,8 +107,8 @@ impl Filters {
         self.programs.iter().try_for_each(|program| seccompiler::apply_filter(program))
     }
 
-    /// The number of BPF instructions of each filter.
-    pub(crate) fn lens(&self) -> [u16; MAX_FILTERS] {
+    /// The number of BPF instructions of each filter, in the order of installation; unused places are 0.
+    pub fn lens(&self) -> [u16; MAX_FILTERS] {
         let mut lens = [0; MAX_FILTERS];
         for (len, program) in lens.iter_mut().zip(&self.programs) {
             // seccompiler refuses programs of more than 4096 instructions.
@@ -113,7 +119,7 @@ impl Filters {
 
     /// The instructions of all filters as the kernel's `struct sock_filter` lies in memory, for sandboxes: what the
     /// last one, the allow-list, refuses goes to their pid 1, which answers with the same errno and counts it.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let last = self.programs.len().saturating_sub(1);
         let mut bytes = Vec::new();
         for (index, program) in self.programs.iter().enumerate() {
@@ -127,6 +133,11 @@ impl Filters {
         }
         bytes
     }
+}
+
+/// By what the kernel compares the verdicts of several filters: the least wins (kernel/seccomp.c).
+fn strictness(verdict: &u32) -> i32 {
+    (verdict & libc::SECCOMP_RET_ACTION_FULL).cast_signed()
 }
 
 /// A verdict that refuses with an errno, as one that hands over to pid 1 with that errno in its low half. `ENOSYS`
@@ -292,6 +303,25 @@ mod tests {
         let profile = r#"{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"]}"#;
         let error = Filters::compile(&serde_json::from_str(profile).unwrap()).unwrap_err();
         assert!(matches!(error, SeccompError::MissingNeeded(Sysno::sendmsg)));
+    }
+
+    #[test]
+    fn a_profile_that_refuses_what_finishes_a_sandbox_is_refused() {
+        for refusal in ["", r#", "args": [{"index": 0, "value": 3, "op": "SCMP_CMP_EQ"}]"#] {
+            let entry = format!(r#", {{"names": ["execve"], "action": "SCMP_ACT_ERRNO"{refusal}}}"#);
+            let error = compile(&entry).unwrap_err();
+            assert!(matches!(error, SeccompError::MissingNeeded(Sysno::execve)), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_strictest_of_several_refusals_is_in_force() {
+        let refusals = ["SCMP_ACT_KILL_PROCESS", "SCMP_ACT_ERRNO"];
+        let entry = |action| format!(r#", {{"names": ["reboot"], "action": "{action}"}}"#);
+        let alone = compile(&entry(refusals[0])).unwrap().to_bytes();
+        for actions in [refusals, [refusals[1], refusals[0]]] {
+            assert_eq!(compile(&actions.map(entry).concat()).unwrap().to_bytes(), alone);
+        }
     }
 
     #[test]

@@ -142,15 +142,13 @@ impl Zygote {
     /// [`ZygoteError`], with the end of the zygote's log where there is one.
     pub async fn start(instance: Arc<Instance>, spec: &ZygoteSpec<'_>) -> Result<Self, ZygoteError> {
         let (control, theirs) = SeqPacket::pair()?;
-        let root = instance.containers();
         let filters = memory_file("seccomp-filters", |file| file.write_all(&spec.filters.to_bytes()))?;
         let container = Container::start(ContainerSpec {
             id: &spec.id,
             bundle: &spec.bundle,
-            root: &root,
+            instance: &instance,
             log: &spec.bundle.join("zygote.log"),
             layers: &Layers { lower: spec.layers.clone(), upper: None },
-            view: instance.view(),
             control: Some(theirs),
         })
         .await?;
@@ -338,9 +336,9 @@ struct SandboxId {
 }
 
 impl SandboxIds {
-    /// Those of a container that has so many ids, from 0 on.
-    pub fn new(of_container: u32) -> Self {
-        SandboxIds { end: SANDBOX_IDS.end.min(of_container), taken: Mutex::default() }
+    /// For containers with so many ids, from 0 on.
+    pub fn new(count: u32) -> Self {
+        SandboxIds { end: SANDBOX_IDS.end.min(count), taken: Mutex::default() }
     }
 
     fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {

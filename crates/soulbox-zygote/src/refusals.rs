@@ -11,7 +11,7 @@ use soulbox_protocol::{FRAME_LEN, REFUSAL_SLOTS, SandboxMessage};
 
 use crate::bpf;
 use crate::socket;
-use crate::sys::{self, Errno, Fd, Notification, Result};
+use crate::sys::{self, Errno, Fd, Notification, Readiness, Result};
 
 /// The two ends through which the main process hands the filter's listener to pid 1.
 #[derive(Clone, Copy)]
@@ -63,45 +63,47 @@ impl Refusals {
     /// Answers refused calls until `other` is readable.
     pub(crate) fn serve_until(&mut self, other: Fd) -> Result<()> {
         loop {
-            let [is_other, is_source] = sys::wait_readable([other, self.source])?;
-            if is_source {
-                self.serve();
+            let [other, source] = sys::wait_for_either([other, self.source])?;
+            match source {
+                Readiness::Waiting => {}
+                Readiness::Readable => self.serve(),
+                // Nobody is left whom the filter is in force for.
+                Readiness::Closed => self.source = NONE,
             }
-            if is_other {
+            if other != Readiness::Waiting {
                 return Ok(());
             }
         }
     }
 
     fn serve(&mut self) {
-        if !self.is_listener {
-            let listener = match socket::receive(self.source) {
-                Ok(Some(packet)) => packet.fds().first().copied(),
-                _ => None,
-            };
-            sys::close(self.source);
-            (self.source, self.is_listener) = (listener.unwrap_or(NONE), true);
+        if self.is_listener {
+            // An error says that the call's process has ended or was interrupted.
+            if let Ok(notification) = sys::receive_notification(self.source) {
+                self.refuse(&notification);
+            }
             return;
         }
-        match sys::receive_notification(self.source) {
-            Ok(notification) => self.refuse(&notification),
-            // Its process has ended or was interrupted.
-            Err(Errno(libc::ENOENT)) => {}
-            // Nobody is left whom the filter is in force for.
-            Err(_) => self.source = NONE,
-        }
+        let listener = match socket::receive(self.source) {
+            Ok(Some(packet)) => packet.fds().first().copied(),
+            _ => None,
+        };
+        sys::close(self.source);
+        (self.source, self.is_listener) = (listener.unwrap_or(NONE), true);
     }
 
     fn refuse(&mut self, notification: &Notification) {
-        let errno = errno_for(self.filter, &notification.data);
+        let (number, errno) = (notification.data[0], errno_for(self.filter, &notification.data));
+        // First, so that it is told whatever the program does with the answer. What cannot be told is not worth ending
+        // a run for.
+        let counted = self.count(number, 1).is_ok();
         // One that was interrupted comes again, and is counted then.
-        if sys::answer_notification(self.source, notification, errno).is_ok() {
-            // What cannot be told is not worth ending a run for.
-            let _ = self.count(notification.data[0]);
+        if sys::answer_notification(self.source, notification, errno).is_err() && counted {
+            let _ = self.count(number, -1);
         }
     }
 
-    fn count(&mut self, number: u32) -> Result<()> {
+    fn count(&mut self, number: u32, change: i32) -> Result<()> {
         let is_first = self.file.is_none();
         let file = match self.file {
             Some(file) => file,
@@ -111,7 +113,7 @@ impl Refusals {
         let offset = (number as usize).min(REFUSAL_SLOTS - 1) * size_of::<u32>();
         let mut count = [0; size_of::<u32>()];
         sys::read_at(file, &mut count, offset)?;
-        let count = u32::from_le_bytes(count).saturating_add(1);
+        let count = u32::from_le_bytes(count).saturating_add_signed(change);
         sys::write_at(file, &count.to_le_bytes(), offset)?;
         if is_first {
             sys::answer_at_once(self.source);

@@ -32,8 +32,9 @@ macro_rules! call {
 mod watch;
 
 pub(crate) use watch::{
-    Notification, answer_at_once, answer_notification, install_filter, install_notifying_filter, memory_file,
-    read_at, receive_notification, signal_descriptor, socket_pair, take_signal, wait_readable, write_at,
+    Notification, Readiness, answer_at_once, answer_notification, install_filter, install_notifying_filter,
+    memory_file, read_at, receive_notification, signal_descriptor, socket_pair, take_signal, wait_for_either,
+    write_at,
 };
 
 /// What a process is after a clone.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use soulbox_attack::Group;
 use soulbox_engine::LimitName;
 
 /// Runs untrusted code, fast and safely, without Docker.
@@ -125,9 +126,18 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Print the checks as JSON
+    /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Attack the sandboxes of this host with the hostile suite instead, and exit with 1 if any attack succeeds
+    #[arg(long)]
+    pub(crate) attack: bool,
+    /// Attacks of this group alone: kernel, files, resources, zygote or effects; can be given more than once
+    #[arg(long, value_name = "NAME", requires = "attack")]
+    pub(crate) group: Vec<Group>,
+    /// The attack with this name alone; can be given more than once
+    #[arg(long, value_name = "NAME", requires = "attack")]
+    pub(crate) only: Vec<String>,
     #[command(flatten)]
     pub(crate) unenforced: UnenforcedArgs,
 }

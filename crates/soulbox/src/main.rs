@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => commands::run::run(*args, cli.state_dir),
         Command::Serve(args) => commands::serve::serve(args, cli.state_dir),
+        Command::Doctor(args) if args.attack => commands::attack::attack(&args, cli.state_dir),
         Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
         Command::Bundle(command) => commands::bundle::bundle(command, cli.state_dir),
         Command::Completions { shell } => commands::completions(shell),

@@ -2,40 +2,60 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
+mod fuzz;
 #[cfg(test)]
 mod tidy;
+mod vm;
 
 /// Chores of the repository.
 #[derive(Debug, Parser)]
 enum Xtask {
     /// Install what the tests need, and run all of them
     Test,
+    /// Fuzz everything that parses what others send, starting from the stored corpus
+    Fuzz {
+        /// For how long, all targets together
+        #[arg(long, default_value_t = FUZZ_SECONDS)]
+        seconds: u64,
+        /// These targets alone, by their names in fuzz/fuzz_targets
+        targets: Vec<String>,
+    },
+    /// Run the tests that need cgroup v2 in a virtual machine; `test` does so as well
+    Vm,
     /// Check formatting, lints and documentation
     Check,
     /// Run the benchmarks against their peers
     Bench,
 }
 
+/// For how long the tests fuzz, seconds.
+const FUZZ_SECONDS: u64 = 60;
+
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 19] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
+    // Of libFuzzer.
+    ("/usr/bin/c++", "g++"),
     // The headers and start files of C programs, which gcc only recommends.
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/lib/go/bin/go", "golang-go"),
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
+    ("/sbin/mke2fs", "e2fsprogs"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/umoci", "umoci"),
@@ -45,6 +65,8 @@ const NEEDED: [(&str, &str); 16] = [
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Test => test(),
+        Xtask::Fuzz { seconds, targets } => fuzz::run(Duration::from_secs(seconds), &targets),
+        Xtask::Vm => vm::test(),
         Xtask::Check => check(),
         Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
     }
@@ -55,7 +77,9 @@ fn test() -> anyhow::Result<()> {
     install_needed(is_root)?;
     ensure!(is_root, "the tests make cgroups and map ids: run them as root");
     // The binary that the integration tests run is built as users build it.
-    cargo(&["test", "--release", "--workspace", "--locked"])
+    cargo(&["test", "--release", "--workspace", "--locked"])?;
+    vm::test()?;
+    fuzz::run(Duration::from_secs(FUZZ_SECONDS), &[])
 }
 
 fn check() -> anyhow::Result<()> {

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     (
         "soulbox",
         &[
             "soulbox-api",
+            "soulbox-attack",
             "soulbox-build",
             "soulbox-bundle",
             "soulbox-engine",
@@ -18,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("soulbox-api", &["soulbox-engine"]),
+    ("soulbox-attack", &["soulbox-engine"]),
     ("soulbox-engine", &["soulbox-bundle", "soulbox-sandbox"]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
@@ -73,7 +75,10 @@ fn sources_of(name: &str) -> BTreeMap<PathBuf, String> {
 }
 
 fn all_sources() -> BTreeMap<PathBuf, String> {
-    ["crates", "tests", "benches"].iter().flat_map(|directory| sources(&root().join(directory))).collect()
+    ["crates", "tests", "benches", "fuzz"]
+        .iter()
+        .flat_map(|directory| sources(&root().join(directory)))
+        .collect()
 }
 
 /// The part of a file that is not its unit tests.
@@ -174,6 +179,7 @@ fn errors_are_enumerated() {
     }
     for name in [
         "soulbox-api",
+        "soulbox-attack",
         "soulbox-engine",
         "soulbox-build",
         "soulbox-bundle",
@@ -190,6 +196,21 @@ fn no_test_is_skipped() {
     let attribute = concat!("#[", "ignore");
     for (path, text) in all_sources() {
         assert!(!text.contains(attribute), "{} has a test that would be skipped", path.display());
+    }
+}
+
+#[test]
+fn every_fuzz_target_has_a_corpus() {
+    let fuzz = root().join("fuzz");
+    let manifest: toml::Table = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap().parse().unwrap();
+    let bins = manifest["bin"].as_array().unwrap().iter();
+    let built: BTreeSet<_> = bins.map(|bin| bin["name"].as_str().unwrap().to_owned()).collect();
+    let targets = sources(&fuzz.join("fuzz_targets"));
+    let names = targets.keys().map(|path| path.file_stem().unwrap().to_str().unwrap());
+    assert_eq!(built, names.clone().map(|name| format!("fuzz_{name}")).collect());
+    for name in names {
+        let corpus = fs::read_dir(fuzz.join("corpus").join(name)).into_iter().flatten();
+        assert!(corpus.count() > 0, "{name} has no corpus");
     }
 }
 

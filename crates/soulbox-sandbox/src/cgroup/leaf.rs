@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{CgroupError, Hierarchies, make_directory, read, write};
+use super::{CgroupError, CgroupMode, Hierarchies, make_directory, read, write};
 
 /// The period over which a cpu quota is counted; the kernel's default (cgroup v2 documentation, "cpu.max").
 const CPU_PERIOD_US: u64 = 100_000;
@@ -73,7 +73,7 @@ impl Leaf {
         limits: &LeafLimits,
     ) -> Result<Self, CgroupError> {
         let files = match hierarchies {
-            Hierarchies::V2 { root } => Files::V2 { directory: root.join(path) },
+            Hierarchies::V2 { root, .. } => Files::V2 { directory: root.join(path) },
             Hierarchies::V1 { memory, pids, cpu, cpuacct } => Files::V1 {
                 memory: memory.join(path),
                 pids: pids.join(path),
@@ -81,6 +81,10 @@ impl Leaf {
                 cpuacct: cpuacct.join(path),
             },
         };
+        Self::create_in(files, limits)
+    }
+
+    fn create_in(files: Files, limits: &LeafLimits) -> Result<Self, CgroupError> {
         let mut leaf = Leaf { files, limits: *limits, left: Vec::new() };
         let directories: Vec<_> = leaf.directories().into_iter().map(Path::to_owned).collect();
         for directory in directories {
@@ -143,17 +147,13 @@ impl Leaf {
     }
 
     /// Opens the files through which a process without threads joins the leaf, by writing `0` to each.
-    ///
-    /// On v1 that is `tasks`, which moves one thread: moving a whole process by `cgroup.procs` takes a lock
-    /// over all forks and exits of the machine, for which the kernel waits a grace period of RCU when nobody
-    /// has taken it lately, and a run on an idle machine would start 10 to 20 ms later.
     pub(crate) fn open_join_files(&self) -> Result<Vec<File>, CgroupError> {
-        let name = match self.files {
-            Files::V2 { .. } => "cgroup.procs",
-            Files::V1 { .. } => "tasks",
+        let mode = match self.files {
+            Files::V2 { .. } => CgroupMode::V2,
+            Files::V1 { .. } => CgroupMode::V1,
         };
         let open = |directory: &Path| {
-            let path = directory.join(name);
+            let path = directory.join(mode.join_file());
             OpenOptions::new().write(true).open(&path).map_err(CgroupError::io("open", &path))
         };
         self.directories().into_iter().map(open).collect()
@@ -268,8 +268,8 @@ mod tests {
     fn v2_fixture() -> (tempfile::TempDir, Leaf) {
         let root = tempfile::tempdir().unwrap();
         let limits = LeafLimits { memory_bytes: 1 << 20, pids: 10, cpus: 0.5 };
-        let hierarchies = Hierarchies::V2 { root: root.path().to_owned() };
-        let leaf = Leaf::create(&hierarchies, Path::new("leaf"), &limits).unwrap();
+        let files = Files::V2 { directory: root.path().join("leaf") };
+        let leaf = Leaf::create_in(files, &limits).unwrap();
         (root, leaf)
     }
 

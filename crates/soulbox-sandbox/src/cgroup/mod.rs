@@ -1,17 +1,19 @@
 //! Control groups: one tree for each instance, in it a leaf for each run.
 //!
-//! Owns which hierarchy is used, the instance's tree and its removal. It never moves processes: those join
-//! by the `cgroup.procs` files of a [`Leaf`].
+//! Owns which hierarchy is used, the instance's tree and its removal. It never moves a sandbox's processes: those
+//! join by the `cgroup.procs` files of a [`Leaf`].
 //!
 //! ```text
-//! <parent>/<instance>/zygotes/<bundle>     made by libcontainer for a zygote's container
+//! <parent>/<instance>/zygotes/<bundle>     for a zygote's container, which libcontainer puts there
 //! <parent>/<instance>/runs/<execution>     a leaf, for the life of one sandbox
+//! <parent>/<instance>/helpers              helpers of the daemon that make containers, in one hierarchy
 //! ```
 //!
-//! cgroup v2 is used where the host has it unified. On a hybrid or legacy host the same tree is made in
-//! each of the v1 hierarchies of memory, pids, cpu and cpuacct.
+//! cgroup v2 is used where the host has it unified, at the [`Place`] that is this server's. On a hybrid or legacy
+//! host the same tree is made in each of the v1 hierarchies of memory, pids, cpu and cpuacct.
 
 mod leaf;
+mod place;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,12 +26,19 @@ use cgroups_rs::fs::hierarchies::{V1, is_cgroup2_unified_mode};
 
 pub(crate) use leaf::Leaf;
 pub use leaf::{LeafLimits, LeafUsage};
+use place::Place;
 
 /// Where cgroup v2 is mounted when it is the only one (file-hierarchy(7), cgroups(7)).
 const UNIFIED_ROOT: &str = "/sys/fs/cgroup";
 
 /// The controllers without which no limit can be enforced.
 const V2_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// Where helpers are, below the instance's path.
+const HELPERS: &str = "helpers";
+
+/// How often a tree is begun again whose surroundings another instance removes as the last one there.
+const CREATE_ATTEMPTS: usize = 20;
 
 /// How long the kernel gets to end the processes of a killed cgroup.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,12 +52,29 @@ pub enum CgroupMode {
     V1,
 }
 
+impl CgroupMode {
+    /// The file through which a process without threads joins a cgroup, by writing `0` to it.
+    ///
+    /// On v1 that is `tasks`, which moves one thread: moving a whole process by `cgroup.procs` takes a lock
+    /// over all forks and exits of the machine, for which the kernel waits a grace period of RCU when nobody
+    /// has taken it lately, and a run on an idle machine would start 10 to 20 ms later.
+    fn join_file(self) -> &'static str {
+        match self {
+            CgroupMode::V2 => "cgroup.procs",
+            CgroupMode::V1 => "tasks",
+        }
+    }
+}
+
 /// A cgroup that could not be used as it must.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
     /// A controller is missing, and with it the limit it enforces.
     #[error("cgroup controller {0} is not available; mount it, or enable it in cgroup.subtree_control")]
     MissingController(&'static str),
+    /// There is no cgroup that this process may divide.
+    #[error("cgroup {} is not delegated to this user: run soulbox as a systemd service with Delegate=yes, or by systemd-run --user --scope --property=Delegate=yes", .0.display())]
+    NotDelegated(PathBuf),
     /// A file or directory of a cgroup cannot be used.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -76,7 +102,7 @@ impl CgroupError {
 /// The roots of the hierarchies in use.
 #[derive(Clone, Debug)]
 pub(crate) enum Hierarchies {
-    V2 { root: PathBuf },
+    V2 { root: PathBuf, place: Place },
     V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf },
 }
 
@@ -84,14 +110,9 @@ impl Hierarchies {
     /// Finds what the host has mounted.
     pub(crate) fn detect() -> Result<Self, CgroupError> {
         if is_cgroup2_unified_mode() {
-            let root = PathBuf::from(UNIFIED_ROOT);
-            let available = read(&root.join("cgroup.controllers"))?;
-            for controller in V2_CONTROLLERS {
-                if !available.split_whitespace().any(|name| name == controller) {
-                    return Err(CgroupError::MissingController(controller));
-                }
-            }
-            return Ok(Hierarchies::V2 { root });
+            let place = Place::find()?;
+            place.check_controllers()?;
+            return Ok(Hierarchies::V2 { root: UNIFIED_ROOT.into(), place });
         }
         let mounts = V1::new();
         let root = |controller, name| {
@@ -115,10 +136,18 @@ impl Hierarchies {
         }
     }
 
+    /// On v2, the cgroup below which all of this server's are made.
+    pub(crate) fn place(&self) -> Option<&Path> {
+        match self {
+            Hierarchies::V2 { place, .. } => Some(place.directory()),
+            Hierarchies::V1 { .. } => None,
+        }
+    }
+
     /// The root directories, each once: cpu and cpuacct are often mounted together.
     fn roots(&self) -> BTreeSet<&Path> {
         match self {
-            Hierarchies::V2 { root } => BTreeSet::from([root.as_path()]),
+            Hierarchies::V2 { root, .. } => BTreeSet::from([root.as_path()]),
             Hierarchies::V1 { memory, pids, cpu, cpuacct } => {
                 BTreeSet::from([memory.as_path(), pids, cpu, cpuacct])
             }
@@ -135,28 +164,57 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Makes the tree of an instance below `parent`, a path relative to the roots.
-    pub(crate) fn create(parent: &Path, instance: &str) -> Result<Self, CgroupError> {
-        let tree = Tree { hierarchies: Hierarchies::detect()?, path: parent.join(instance) };
-        for root in tree.hierarchies.roots() {
-            let mut directory = root.to_owned();
-            for component in tree.path.join("runs").components() {
-                directory.push(component);
-                make_directory(&directory)?;
-                if tree.hierarchies.mode() == CgroupMode::V2 {
-                    // The parent delegates to what was just made; the root of it all is the host's matter
-                    // when it delegates already.
-                    if let Some(parent) = directory.parent() {
-                        enable_controllers(parent)?;
-                    }
+    /// The tree of an instance below `parent`, a path relative to the roots or to the place on v2. Nothing of it is
+    /// made yet.
+    pub(crate) fn new(parent: &Path, instance: &str) -> Result<Self, CgroupError> {
+        let hierarchies = Hierarchies::detect()?;
+        let path = match &hierarchies {
+            Hierarchies::V2 { place, .. } => place.below_root().join(parent).join(instance),
+            Hierarchies::V1 { .. } => parent.join(instance),
+        };
+        Ok(Tree { hierarchies, path })
+    }
+
+    /// Makes the tree.
+    pub(crate) fn create(&self) -> Result<(), CgroupError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.make() {
+                Err(CgroupError::Io { source, .. })
+                    if attempts < CREATE_ATTEMPTS
+                        && matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EBUSY)) => {}
+                made => return made,
+            }
+        }
+    }
+
+    /// The file through which a helper without threads joins the tree, by writing `0` to it, before it makes
+    /// anything: whoever removes the tree of a daemon that was killed ends its helpers first. One hierarchy is
+    /// enough for that, and it is the first that [`Tree::directories`] names.
+    pub(crate) fn helpers_file(&self) -> PathBuf {
+        let first = self.hierarchies.roots().first().map(|root| root.join(&self.path)).unwrap_or_default();
+        first.join(HELPERS).join(self.mode().join_file())
+    }
+
+    fn make(&self) -> Result<(), CgroupError> {
+        if let Hierarchies::V2 { place, .. } = &self.hierarchies {
+            place.vacate()?;
+            enable_controllers(place.directory())?;
+        }
+        for root in self.hierarchies.roots() {
+            let own = root.join(&self.path);
+            let directories = [own.parent().unwrap_or(root), &own, &own.join("runs"), &own.join("zygotes")];
+            for directory in directories {
+                make_directory(directory)?;
+                if self.mode() == CgroupMode::V2 {
+                    enable_controllers(directory)?;
                 }
             }
-            if tree.hierarchies.mode() == CgroupMode::V2 {
-                enable_controllers(&directory)?;
-            }
-            make_directory(&root.join(&tree.path).join("zygotes"))?;
+            // It has processes of its own, and so no cgroups with controllers below it.
+            make_directory(&own.join(HELPERS))?;
         }
-        Ok(tree)
+        Ok(())
     }
 
     pub(crate) fn mode(&self) -> CgroupMode {
@@ -170,7 +228,14 @@ impl Tree {
 
     /// `linux.cgroupsPath` of a zygote's container.
     pub(crate) fn zygote_path(&self, container: &str) -> PathBuf {
-        Path::new("/").join(&self.path).join("zygotes").join(container)
+        let path = self.path.join("zygotes").join(container);
+        if let Hierarchies::V2 { root, .. } = &self.hierarchies {
+            // libcontainer only enters a cgroup that exists. One that it makes itself gets every controller that
+            // there is, from the root of the hierarchy on, most of which is not ours. Where this fails, so does
+            // libcontainer, and says why.
+            let _ = make_directory(&root.join(&path));
+        }
+        Path::new("/").join(path)
     }
 
     /// The tree's directory in each hierarchy that a container of it may be in: libcontainer uses all that
@@ -178,19 +243,21 @@ impl Tree {
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
         let mut directories: Vec<_> =
             self.hierarchies.roots().into_iter().map(|root| root.join(&self.path)).collect();
-        let siblings = fs::read_dir(UNIFIED_ROOT).into_iter().flatten().flatten();
-        for hierarchy in siblings.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            let directory = hierarchy.path().join(&self.path);
-            if self.mode() == CgroupMode::V1 && !directories.contains(&directory) {
-                directories.push(directory);
-            }
+        if self.mode() == CgroupMode::V1 {
+            let elsewhere = children(Path::new(UNIFIED_ROOT)).map(|hierarchy| hierarchy.join(&self.path));
+            directories
+                .extend(elsewhere.filter(|directory| !directories.contains(directory)).collect::<Vec<_>>());
         }
         directories
     }
 
     /// Ends every process of the tree and removes it.
     pub(crate) fn remove(&self) -> Result<(), CgroupError> {
-        self.directories().iter().try_for_each(|directory| remove_tree(directory))
+        self.directories().iter().try_for_each(|directory| remove_tree(directory))?;
+        match &self.hierarchies {
+            Hierarchies::V2 { place, .. } => place.leave(),
+            Hierarchies::V1 { .. } => Ok(()),
+        }
     }
 }
 
@@ -220,10 +287,15 @@ pub(crate) fn remove_tree(directory: &Path) -> Result<(), CgroupError> {
 }
 
 fn kill_all(directory: &Path) -> Result<(), CgroupError> {
-    let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        kill_all(&entry.path())?;
+    // On v2, all that is in it and below at once, forks included (Linux 5.14).
+    let kill = directory.join("cgroup.kill");
+    if kill.exists() {
+        return write(&kill, "1");
     }
+    if !directory.exists() {
+        return Ok(());
+    }
+    children(directory).try_for_each(|child| kill_all(&child))?;
     let procs = directory.join("cgroup.procs");
     for pid in read(&procs)?.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0) {
         // A process that has ended in between is what is wanted.
@@ -232,14 +304,14 @@ fn kill_all(directory: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
+/// The cgroups directly below one.
+fn children(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}
+
 fn remove_directories(directory: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        remove_directories(&entry.path())?;
-    }
+    children(directory).try_for_each(|child| remove_directories(&child))?;
     match fs::remove_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

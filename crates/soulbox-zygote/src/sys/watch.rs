@@ -62,7 +62,8 @@ fn set_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> Result<Fd>
     unsafe { call!(seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }.map(|fd| fd as Fd)
 }
 
-/// The next call that waits for an answer.
+/// The next call that waits for an answer. The listener must be readable: for one that nobody uses any more, kernels
+/// before 6.11 would wait for ever (seccomp_unotify(2), "BUGS").
 ///
 /// # Errors
 /// `ENOENT` when its process has ended or was interrupted meanwhile.
@@ -110,12 +111,27 @@ pub(crate) fn take_signal(fd: Fd) -> Result<()> {
     super::read(fd, &mut info).map(drop)
 }
 
-/// Waits until one of two descriptors is readable or closed at its other end, by ppoll(2), and tells which are.
-pub(crate) fn wait_readable(fds: [Fd; 2]) -> Result<[bool; 2]> {
+/// What poll(2) says of a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Nothing yet.
+    Waiting,
+    /// Something can be read.
+    Readable,
+    /// Nothing can be read, now or ever.
+    Closed,
+}
+
+/// Waits until there is something to say of one of two descriptors, by ppoll(2).
+pub(crate) fn wait_for_either(fds: [Fd; 2]) -> Result<[Readiness; 2]> {
     let mut polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     // SAFETY: the kernel reads and writes two `pollfd`. No time limit and no signal set are given.
     retry(|| unsafe { call!(ppoll, polled.as_mut_ptr(), polled.len(), 0, 0, 0) })?;
-    Ok(polled.map(|polled| polled.revents != 0))
+    Ok(polled.map(|polled| match polled.revents {
+        0 => Readiness::Waiting,
+        events if events & libc::POLLIN != 0 => Readiness::Readable,
+        _ => Readiness::Closed,
+    }))
 }
 
 /// Two `SOCK_SEQPACKET` sockets that are connected, by socketpair(2).

@@ -3,7 +3,7 @@
 //! The last word has a real execution of every available language: where that fails, `soulbox run` would.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -125,7 +125,11 @@ fn host_checks(facts: &HostFacts, rights: Result<&String, &anyhow::Error>) -> Ve
     let cgroups = match &facts.cgroups {
         // What of them is the user's shows when they are used.
         Ok(_) if !facts.root => check("cgroups", Verdict::Ok, "the host has some; see limits", None),
-        Ok(CgroupMode::V2) => check("cgroups", Verdict::Ok, "v2, with memory, pids and cpu", None),
+        Ok(CgroupMode::V2) => {
+            let place = facts.cgroup_place.as_deref().unwrap_or(Path::new("/sys/fs/cgroup"));
+            let detail = format!("v2, with memory, pids and cpu, below {}", place.display());
+            check("cgroups", Verdict::Ok, detail, None)
+        }
         Ok(CgroupMode::V1) => check(
             "cgroups",
             Verdict::Warning,
@@ -136,7 +140,9 @@ fn host_checks(facts: &HostFacts, rights: Result<&String, &anyhow::Error>) -> Ve
             "cgroups",
             Verdict::Failed,
             error.to_string(),
-            Some("mount cgroup2 at /sys/fs/cgroup with the controllers memory, pids and cpu"),
+            Some(
+                "mount cgroup2 at /sys/fs/cgroup with the controllers memory, pids and cpu, and delegate them (systemd: Delegate=yes)",
+            ),
         ),
     };
     let has = |action: &str| facts.seccomp_actions.iter().any(|known| known == action);
@@ -282,6 +288,7 @@ mod tests {
             root: false,
             max_user_namespaces: Some(0),
             cgroups: Ok(CgroupMode::V1),
+            cgroup_place: None,
             seccomp_actions: Vec::new(),
         };
         let rights = Err(&anyhow::anyhow!("no ids"));

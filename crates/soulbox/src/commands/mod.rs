@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::cli::Cli;
 
+pub(crate) mod attack;
 pub(crate) mod bundle;
 pub(crate) mod doctor;
 pub(crate) mod run;
