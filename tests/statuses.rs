@@ -287,7 +287,7 @@ raise SystemExit(7)
 #[test]
 fn a_fork_bomb_ends_with_its_main_process() {
     let code = "
-import os, time
+import os, sys, time
 def bomb(until):
     while time.monotonic() < until:
         try:
@@ -295,14 +295,17 @@ def bomb(until):
         except OSError:
             pass
 main = os.getpid()
-bomb(time.monotonic() + 0.5)
+bomb(time.monotonic() + float(sys.argv[1]))
 if os.getpid() == main:
     print('main ends', flush=True)
     os._exit(5)
 while True:
     bomb(time.monotonic() + 1)
 ";
-    let execution = shared().execute(json!({"code": code, "limits": {"pids": 40}}));
+    let seconds = (slower(500) as f64 / 1000.0).to_string();
+    let limits = json!({"pids": 40, "wall_time_ms": 60_000, "cpu_time_ms": 60_000});
+    let request = json!({"code": code, "args": [seconds], "limits": limits});
+    let execution = shared().execute(request);
     execution.is("failed").because(&["code 5", "40 processes"]);
     assert_eq!(execution.usage("pids_peak"), 40.0);
 }

@@ -17,20 +17,59 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use crate::run;
+use crate::{cargo_command, run};
 use image::{Image, make_file_system};
 use report::Report;
 
-/// The test programs that run in the machine, and with which arguments: those about limits, the end of runs and
-/// what they leave. The others look at no cgroup, or take minutes of emulation.
-const PROGRAMS: [(&str, &str); 3] = [
-    ("cgroup_v2", ""),
-    (
-        "statuses",
-        "memory cpu_time wall_time processes threads fork_bomb cancelled signal --skip buffers_of_sockets",
-    ),
-    ("lifecycle", "sigterm grace idle_server no_process_survives two_servers zygote_that"),
+/// What runs in the machine.
+struct Program {
+    /// In the report.
+    name: &'static str,
+    /// The target of the package `soulbox` that it is built from.
+    target: &'static str,
+    arguments: &'static str,
+}
+
+/// What is about limits, the end of runs and what they leave. The other tests look at no cgroup, or take minutes of
+/// emulation.
+const PROGRAMS: [Program; 4] = [
+    Program { name: "cgroup_v2", target: "cgroup_v2", arguments: "--color never --test-threads 2" },
+    Program {
+        name: "statuses",
+        target: "statuses",
+        arguments: "--color never --test-threads 2 memory cpu_time wall_time processes threads fork_bomb cancelled signal --skip buffers_of_sockets",
+    },
+    Program {
+        name: "lifecycle",
+        target: "lifecycle",
+        arguments: "--color never --test-threads 2 sigterm grace idle_server no_process_survives two_servers zygote_that",
+    },
+    Program {
+        name: "hostile",
+        target: SOULBOX,
+        arguments: concat!(
+            "doctor --attack --state-dir /tmp/hostile",
+            " --only cpu_spin",
+            " --only cpu_of_the_dead",
+            " --only daemons",
+            " --only fork_bomb_python",
+            " --only fork_bomb_shell",
+            " --only memory_anonymous",
+            " --only memory_children",
+            " --only memory_mappings",
+            " --only memory_page_tables",
+            " --only memory_pipes",
+            " --only memory_sockets",
+            " --only memory_tmpfs",
+            " --only process_limit",
+            " --only threads",
+            " --only zombies",
+        ),
+    },
 ];
+
+/// The target of the program under test, which Cargo builds with the tests.
+const SOULBOX: &str = "soulbox";
 
 /// What the machine cannot take, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(900);
@@ -44,16 +83,16 @@ const PAYLOAD_MIB: u64 = 256;
 pub(crate) fn test() -> anyhow::Result<()> {
     image::require_programs()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let built = build_programs()?;
     let begun = Instant::now();
     let image = Image::find_or_build(&root.join("tests/vm/kernel.sh"))?;
     let prepared = begun.elapsed();
+    let built = build_programs()?;
     let directory = tempfile::Builder::new().prefix("soulbox-vm-").tempdir()?;
     let payload = directory.path().join("payload");
     lay_out_payload(&root, &built, &directory.path().join("tree"), &payload)?;
     let console = directory.path().join("console");
     let booted = Instant::now();
-    let mut report = Report::new(PROGRAMS.map(|(name, _)| name));
+    let mut report = Report::new(PROGRAMS.map(|program| program.name));
     let ended = run_machine(&image, &payload, &console, &mut report);
     let text = report.summary();
     report::print(&format!(
@@ -71,10 +110,11 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 /// The executables, by the names of their targets.
 fn build_programs() -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo_command();
     cargo.args(["test", "--release", "--locked", "--workspace", "--no-run"]);
     cargo.arg("--message-format=json-render-diagnostics");
-    cargo.args(PROGRAMS.iter().flat_map(|(name, _)| ["--test", name]));
+    let tests = PROGRAMS.iter().filter(|program| program.target != SOULBOX);
+    cargo.args(tests.flat_map(|program| ["--test", program.target]));
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     ensure!(output.status.success(), "{cargo:?} failed: {}", output.status);
     let mut built = BTreeMap::new();
@@ -101,22 +141,20 @@ fn lay_out_payload(
         Ok(target)
     };
     let executable = |name: &str| built.get(name).with_context(|| format!("cargo has not built {name}"));
-    let soulbox = executable("soulbox")?;
-    fs::copy(soulbox, below(soulbox)?)?;
     // Tests find their files from the directory of their crate.
     let crate_directory = root.join("crates/soulbox");
     fs::create_dir_all(below(&crate_directory)?)?;
     run(Command::new("cp").arg("--recursive").arg(root.join("tests")).arg(below(&root.join("tests"))?))?;
     let mut programs = String::new();
-    for (name, arguments) in PROGRAMS {
-        let executable = executable(name)?;
+    for Program { name, target, arguments } in PROGRAMS {
+        let executable = executable(target)?;
         fs::copy(executable, below(executable)?)?;
         let (directory, program) = (crate_directory.display(), executable.display());
-        programs += &format!("{name} {directory} {program} --color never --test-threads 2 {arguments}\n");
+        programs += &format!("{name} {directory} {program} {arguments}\n");
     }
     fs::write(tree.join("programs"), programs)?;
     fs::copy(root.join("tests/vm/init.sh"), tree.join("init"))?;
-    make_file_system(tree, disk, None, PAYLOAD_MIB)
+    make_file_system(tree, disk, 0, PAYLOAD_MIB)
 }
 
 /// Boots, and gives each line that the programs print to the report, until the machine goes off.
@@ -159,7 +197,7 @@ impl Machine {
             find(2)
         );
         let kernel_line = format!(
-            "root={} ro console=ttyS0 quiet panic=-1 mitigations=off SOULBOX_TEST_SLOWNESS={SLOWNESS} init=/bin/sh -- -c \"{first}\"",
+            "root={} ro console=ttyS0 quiet panic=-1 mitigations=off maxcpus=1 SOULBOX_TEST_SLOWNESS={SLOWNESS} init=/bin/sh -- -c \"{first}\"",
             Image::root()
         );
         let disk = |file: &Path, id| {

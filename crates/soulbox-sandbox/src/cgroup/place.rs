@@ -153,3 +153,33 @@ fn move_processes(from: &Path, to: &Path) -> Result<(), CgroupError> {
     }
     Err(CgroupError::io("move all processes out of", from)(io::ErrorKind::ResourceBusy.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a cgroup looks like whose processes are these.
+    fn cgroup(procs: &str) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("cgroup.type"), "domain\n").unwrap();
+        fs::write(directory.path().join("cgroup.procs"), procs).unwrap();
+        directory
+    }
+
+    #[test]
+    fn a_cgroup_is_ones_own_when_nobody_else_is_in_it() {
+        let (root, own) = (Path::new(UNIFIED_ROOT), std::process::id());
+        let is_own = |procs: String| is_delegated(root, cgroup(&procs).path()).unwrap();
+        assert!(is_own(format!("{own}\n")));
+        assert!(!is_own(format!("1\n{own}\n")));
+        assert!(!is_own(String::new()));
+    }
+
+    #[test]
+    fn all_that_a_container_shows_is_its_own_and_the_hosts_root_is_nobodys() {
+        let directory = cgroup("1\n2\n");
+        assert!(is_delegated(directory.path(), directory.path()).unwrap());
+        fs::remove_file(directory.path().join("cgroup.type")).unwrap();
+        assert!(!is_delegated(directory.path(), directory.path()).unwrap());
+    }
+}

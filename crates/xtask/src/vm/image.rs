@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
@@ -15,9 +16,9 @@ use crate::run;
 
 const SUITE: &str = "trixie";
 
-/// What the tests need in the machine: a language that forks and one that is executed (bash is essential), swap,
-/// a network interface that is brought up, and ids for an ordinary user.
-const PACKAGES: &str = "busybox-static,mount,python3,uidmap";
+/// What the tests need in the machine: Python and C, beside Bash and Perl that are essential; swap, a network
+/// interface that is brought up, and ids for an ordinary user.
+const PACKAGES: &str = "busybox-static,gcc,libc6-dev,mount,python3,uidmap";
 
 /// Time of everything in the image: that of Debian 13's release.
 const SOURCE_DATE_EPOCH: &str = "1754697600";
@@ -33,6 +34,9 @@ const PARTITION_OFFSET: u64 = 1 << 20;
 /// The disk's signature in its master boot record; the kernel is told to find the root by it.
 const DISK_SIGNATURE: u32 = 0x5362_6f78;
 const SECTOR: u64 = 512;
+
+/// How long an image is kept after others have come to be used.
+const KEPT_FOR: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// The two files of a machine.
 #[derive(Debug)]
@@ -59,14 +63,15 @@ impl Image {
         let image =
             |directory: &Path| Image { disk: directory.join("disk"), kernel: directory.join("kernel") };
         if !directory.exists() {
-            // What other inputs have made is of no use any more, and neither is what was begun and not finished.
-            if cache.exists() {
-                fs::remove_dir_all(&cache)?;
+            fs::create_dir_all(&cache)?;
+            remove_old(&cache)?;
+            let unfinished = tempfile::Builder::new().prefix("unfinished-").tempdir_in(&cache)?;
+            build(hook, &unfinished.path().join("tree"), &image(unfinished.path()))?;
+            match fs::rename(unfinished.path(), &directory) {
+                // Another checkout of the repository was faster.
+                Err(_) if directory.exists() => {}
+                renamed => renamed?,
             }
-            let unfinished = cache.join("unfinished");
-            fs::create_dir_all(&unfinished)?;
-            build(hook, &unfinished.join("tree"), &image(&unfinished))?;
-            fs::rename(&unfinished, &directory)?;
         }
         Ok(image(&directory))
     }
@@ -76,6 +81,17 @@ fn cache_directory() -> anyhow::Result<PathBuf> {
     let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let usual = || std::env::home_dir().map(|home| home.join(".cache"));
     Ok(own.or_else(usual).context("set HOME or XDG_CACHE_HOME")?.join("soulbox-vm"))
+}
+
+/// Removes what was made long ago, which other inputs have replaced or nobody has finished.
+fn remove_old(cache: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        if entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > KEPT_FOR) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn build(hook: &Path, tree: &Path, image: &Image) -> anyhow::Result<()> {
@@ -94,22 +110,15 @@ fn build(hook: &Path, tree: &Path, image: &Image) -> anyhow::Result<()> {
         }
     }
     fs::rename(tree.join("vmlinuz"), &image.kernel)?;
-    let disk = File::create_new(&image.disk)?;
-    disk.set_len(PARTITION_OFFSET + (FILE_SYSTEM_MIB << 20))?;
-    make_file_system(tree, &image.disk, Some(PARTITION_OFFSET), FILE_SYSTEM_MIB)?;
-    disk.write_all_at(&master_boot_record(), 0)?;
+    make_file_system(tree, &image.disk, PARTITION_OFFSET, FILE_SYSTEM_MIB)?;
+    File::options().write(true).open(&image.disk)?.write_all_at(&master_boot_record(), 0)?;
     fs::remove_dir_all(tree).context("the tree that the image was made from")
 }
 
-/// An ext4 file system with what a directory has. With the same content, order of directories included, the bytes
+/// A new disk with an ext4 file system of what a directory has, from a byte on. With the same content, order of directories included, the bytes
 /// are the same.
-pub(crate) fn make_file_system(
-    tree: &Path,
-    disk: &Path,
-    offset: Option<u64>,
-    mib: u64,
-) -> anyhow::Result<()> {
-    let offset = offset.unwrap_or_default();
+pub(crate) fn make_file_system(tree: &Path, disk: &Path, offset: u64, mib: u64) -> anyhow::Result<()> {
+    File::create_new(disk)?.set_len(offset + (mib << 20))?;
     run(Command::new("/sbin/mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-U", FILE_SYSTEM_UUID])
         .arg("-E")

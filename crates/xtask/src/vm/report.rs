@@ -37,6 +37,11 @@ impl Report {
         let words: Vec<_> = line.split_whitespace().collect();
         match words.as_slice() {
             ["test", name, "...", result] => self.result(name, result),
+            // `soulbox doctor --attack`: the verdict, and the attack's name before a colon.
+            ["held", name, ..] if name.ends_with(':') => self.result(name.trim_end_matches(':'), "ok"),
+            ["BREACHED", name, ..] if name.ends_with(':') => {
+                self.result(name.trim_end_matches(':'), "FAILED")
+            }
             ["vm:", "begin", program] => {
                 self.program = (*program).to_owned();
                 self.passed_in_program = 0;
@@ -103,6 +108,8 @@ mod tests {
         let good = report(&["vm: begin limits", "test a ... ok", "test b ... ok", "vm: end limits 0"]);
         good.verdict().unwrap();
         assert_eq!(good.summary(), "2 tests passed, 0 failed");
+        let held = report(&["vm: begin limits", "  held      a: Forks.", "vm: end limits 0"]);
+        held.verdict().unwrap();
     }
 
     #[test]
@@ -113,6 +120,7 @@ mod tests {
             &["vm: begin limits", "test a ... ok"],
             &["vm: begin limits", "vm: end limits 0"],
             &["vm: begin limits", "test a ... ignored", "vm: end limits 0"],
+            &["vm: begin limits", "  BREACHED  a: Forks.", "  held      b: Sleeps.", "vm: end limits 1"],
             &[],
         ] {
             assert!(report(lines).verdict().is_err(), "{lines:?}");
