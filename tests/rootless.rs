@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::{
     Execution, FIRST_SUBORDINATE_ID, Ordinary, Process, Running, SUBORDINATE_IDS, Server, Setup,
-    descendants_of, eventually, public_directory,
+    descendants_of, eventually, public_directory, store_python,
 };
 
 /// What no cgroup enforces here.
@@ -185,6 +185,19 @@ fn what_stores_bundles_says_that_it_needs_root() {
         assert_eq!(code, Some(125));
         assert!(stderr.contains("needs root"), "{stderr}");
     }
+}
+
+/// Such as one that root has copied there.
+#[test]
+fn a_stored_bundle_is_not_run_without_root() {
+    let user = Ordinary::new();
+    assert_eq!(run(&user, "bash", "echo ran").1, "ran\n");
+    store_python(&user.state_dir(), "stored", "1");
+    let (code, stdout, stderr) = run(&user, "stored", "print(1)");
+    assert_eq!((code, stdout.as_str()), (Some(125), ""));
+    assert!(stderr.contains("stored") && stderr.contains("needs root"), "{stderr}");
+    // Nor is it in the way of the others.
+    assert_eq!(run(&user, "python", "print(1)").1, "1\n");
 }
 
 /// A server of the user's, with its state in the home directory that is closed to others.

@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod attacks;
 mod execution;
 mod host;
 mod http;
@@ -18,6 +19,7 @@ mod running;
 mod server;
 mod stored;
 pub(crate) mod tasks;
+pub(crate) mod traces;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ pub(crate) struct Bait {
 
 impl Bait {
     /// Lays it out.
-    pub(crate) fn new() -> Result<Self, JudgeError> {
+    pub(crate) fn new(state_dir: &Path) -> Result<Self, JudgeError> {
         fn of(what: &'static str) -> impl FnOnce(io::Error) -> JudgeError {
             move |source| JudgeError::Bait { what, source }
         }
@@ -62,6 +62,7 @@ impl Bait {
             ("host_name", host_name.trim().to_owned()),
             ("boot_id", boot_id.trim().to_owned()),
             ("host_file", file.display().to_string()),
+            ("state_dir", state_dir.display().to_string()),
             ("host_pid", std::process::id().to_string()),
             ("tcp_port", port.to_string()),
             ("abstract_socket", abstract_name),
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn whatever_is_taken_is_told() {
-        let bait = Bait::new().unwrap();
+        let bait = Bait::new(Path::new("/state")).unwrap();
         assert_eq!(bait.taken(), None);
         assert_eq!(bait.tell("a {host_pid} {other}"), format!("a {} {{other}}", std::process::id()));
         let port: u16 = bait.tell("{tcp_port}").parse().unwrap();

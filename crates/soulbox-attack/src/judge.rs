@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use soulbox_engine::{
-    Argument, Bundle, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, StartKind,
-    Status, Target, Ticket, Wanted,
+    Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, StartKind, Status,
+    Target, Ticket, Wanted,
 };
 
 use crate::attack::{Attack, Right};
@@ -89,7 +89,7 @@ impl Judge {
     /// # Errors
     /// [`JudgeError`].
     pub async fn new(state_dir: PathBuf) -> Result<Self, JudgeError> {
-        let bait = Bait::new()?;
+        let bait = Bait::new(&state_dir)?;
         let wanted = Wanted {
             languages: Some(LANGUAGES.map(str::to_owned).to_vec()),
             bundles: Some(Vec::new()),
@@ -191,21 +191,19 @@ impl Judge {
         if contents.chain([&outcome.stdout, &outcome.stderr]).any(|content| Bait::is_in(content)) {
             return breached("it gave out a file of the host");
         }
-        judge_end(attack, &outcome)
+        let end = End::of(&outcome);
+        end.judge(attack)?;
+        Ok(end.printed)
     }
 
     fn submit(&self, attack: &Attack) -> Result<Ticket, Finding> {
         let not_run = |error: &dyn std::fmt::Display| Finding::NotRun(error.to_string());
         let time = attack.limits.wall_time_ms.unwrap_or(TIME_LIMIT.as_secs_f64() * 1e3);
         let cpu_time_ms = attack.limits.cpu_time_ms.or(Some(time));
-        let mut stdin = self.bait.tell(&attack.stdin);
-        if stdin == SYSCALLS {
-            stdin = Bundle::embedded(attack.language)
-                .ok()
-                .flatten()
-                .map(|bundle| expected_calls(bundle.seccomp()))
-                .unwrap_or_default();
-        }
+        let stdin = match attack.stdin.as_str() {
+            SYSCALLS => expected_calls(attack.language).unwrap_or_default(),
+            stdin => self.bait.tell(stdin),
+        };
         let args = attack.args.iter().map(|argument| Argument::parse(self.bait.tell(argument)));
         let request = ExecutionRequest {
             code: Some(attack.source.to_owned()),
@@ -258,38 +256,52 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Judges the end of a program by its header, and returns what it printed.
-fn judge_end(attack: &Attack, outcome: &Outcome) -> Result<String, Finding> {
-    let printed = String::from_utf8_lossy(&outcome.stdout).into_owned();
-    if outcome.status == Status::CompileFailed {
-        let said =
-            outcome.compilation.as_ref().map(|made| String::from_utf8_lossy(&made.stderr).into_owned());
-        return Err(Finding::NotRun(format!(
-            "it does not compile here: {}",
-            said.unwrap_or_default().trim()
-        )));
-    }
-    if let Some(line) = printed.lines().find(|line| line.starts_with("breached")) {
-        return breached(line);
-    }
-    let is_right = match attack.right {
-        Right::Held => outcome.status == Status::Succeeded && printed.lines().last() == Some("held"),
-        Right::Ends(status) => outcome.status == status,
-    };
-    if !is_right {
-        let right = match attack.right {
-            Right::Held => "held",
-            Right::Ends(status) => status.as_str(),
-        };
-        return breached(format!("its end is not {right}: {}", describe(outcome)));
-    }
-    if let Some(wanted) = &attack.collected {
-        let collected: Vec<_> = outcome.files.iter().map(|file| file.path.display().to_string()).collect();
-        if collected != *wanted {
-            return breached(format!("collected were {collected:?}, and not {wanted:?}"));
+/// What of an outcome is judged.
+#[derive(Debug)]
+struct End {
+    status: Status,
+    printed: String,
+    /// The paths of the files that were collected.
+    collected: Vec<String>,
+    /// All of it in a sentence.
+    described: String,
+}
+
+impl End {
+    fn of(outcome: &Outcome) -> Self {
+        End {
+            status: outcome.status,
+            printed: String::from_utf8_lossy(&outcome.stdout).into_owned(),
+            collected: outcome.files.iter().map(|file| file.path.display().to_string()).collect(),
+            described: describe(outcome),
         }
     }
-    Ok(printed)
+
+    /// Judges by a header.
+    fn judge(&self, attack: &Attack) -> Result<(), Finding> {
+        if self.status == Status::CompileFailed {
+            return Err(Finding::NotRun(format!("it does not compile here: {}", self.described)));
+        }
+        let breaches: Vec<_> = self.printed.lines().filter(|line| line.starts_with("breached")).collect();
+        if !breaches.is_empty() {
+            return breached(breaches.join("; "));
+        }
+        let (is_right, right) = match attack.right {
+            Right::Held => {
+                (self.status == Status::Succeeded && self.printed.lines().last() == Some("held"), "held")
+            }
+            Right::Ends(status) => (self.status == status, status.as_str()),
+        };
+        if !is_right {
+            return breached(format!("its end is not {right}: {}", self.described));
+        }
+        match &attack.collected {
+            Some(wanted) if *wanted != self.collected => {
+                breached(format!("collected were {:?}, and not {wanted:?}", self.collected))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How an execution ended and the last that it said.
@@ -298,6 +310,10 @@ fn describe(outcome: &Outcome) -> String {
         let text = String::from_utf8_lossy(stream).into_owned();
         text.lines().last().unwrap_or_default().chars().take(200).collect::<String>()
     });
+    if let (Status::CompileFailed, Some(compilation)) = (outcome.status, &outcome.compilation) {
+        let said = String::from_utf8_lossy(&compilation.stderr).into_owned();
+        return said.lines().find(|line| line.contains("error")).unwrap_or_default().to_owned();
+    }
     let detail = outcome.detail.as_deref().unwrap_or("no detail");
     format!("{} ({detail}), saying {:?} and {:?}", outcome.status.as_str(), said[0], said[1])
 }
@@ -319,4 +335,71 @@ fn first_repetition(texts: &[String]) -> Option<&str> {
     let mut seen = BTreeSet::new();
     let mut lines = texts.iter().flat_map(|text| text.lines()).filter(|line| *line != "held");
     lines.find(|line| !seen.insert(*line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::Group;
+    use crate::header::parse;
+
+    const HELD: &str = "# tries: x\n# right: held\n";
+
+    fn judged(
+        header: &'static str,
+        status: Status,
+        printed: &str,
+        collected: &[&str],
+    ) -> Result<(), Finding> {
+        let attack = parse(Group::Files, "a.py", header, &|_| None).unwrap_or_else(|error| panic!("{error}"));
+        let collected = collected.iter().map(|path| (*path).to_owned()).collect();
+        End { status, printed: printed.to_owned(), collected, described: "so".to_owned() }.judge(&attack)
+    }
+
+    fn is_breach(judged: Result<(), Finding>, word: &str) -> bool {
+        matches!(judged, Err(Finding::Breached(detail)) if detail.contains(word))
+    }
+
+    #[test]
+    fn what_ends_as_is_right_is_held() {
+        assert_eq!(judged(HELD, Status::Succeeded, "something\nheld\n", &["any"]), Ok(()));
+        let ends = "# tries: x\n# right: timed_out\n";
+        assert_eq!(judged(ends, Status::TimedOut, "", &[]), Ok(()));
+        let collects = "# tries: x\n# right: held\n# output_files: [\"*\"]\n# collected: [\"a\"]\n";
+        assert_eq!(judged(collects, Status::Succeeded, "held", &["a"]), Ok(()));
+    }
+
+    #[test]
+    fn anything_else_is_a_breach() {
+        for (status, printed) in [
+            (Status::Succeeded, ""),
+            (Status::Succeeded, "held\nand more\n"),
+            (Status::Failed, "held\n"),
+            (Status::Killed, "held\n"),
+            (Status::InternalError, ""),
+        ] {
+            assert!(is_breach(judged(HELD, status, printed, &[]), "not held"), "{status:?} {printed:?}");
+        }
+        assert!(is_breach(judged(HELD, Status::Succeeded, "breached: root\nheld\n", &[]), "root"));
+        let ends = "# tries: x\n# right: out_of_memory\n";
+        assert!(is_breach(judged(ends, Status::TimedOut, "", &[]), "out_of_memory"));
+        assert!(is_breach(judged(ends, Status::OutOfMemory, "breached: all of it\n", &[]), "all of it"));
+        let collects = "# tries: x\n# right: held\n# output_files: [\"*\"]\n# collected: [\"a\"]\n";
+        assert!(is_breach(judged(collects, Status::Succeeded, "held", &["a", "b"]), "collected"));
+    }
+
+    #[test]
+    fn what_does_not_compile_was_not_run() {
+        assert!(matches!(judged(HELD, Status::CompileFailed, "", &[]), Err(Finding::NotRun(_))));
+    }
+
+    #[test]
+    fn texts_are_compared_line_by_line() {
+        assert_eq!(first_difference("a\nb", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb", "a\nc\n"), Some(("b", "c")));
+        assert_eq!(first_difference("a", "a\nc\n"), Some(("", "c")));
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(first_repetition(&texts(&["r 1\nu 2\nheld", "r 3\nu 4\nheld"])), None);
+        assert_eq!(first_repetition(&texts(&["r 1\nu 2\nheld", "r 3\nu 2\nheld"])), Some("u 2"));
+    }
 }

@@ -16,3 +16,4 @@ pub use attack::{Attack, Group, Right};
 pub use error::{JudgeError, SuiteError};
 pub use judge::{Judge, Judgement, Verdict};
 pub use suite::suite;
+pub use syscalls::expected_calls;

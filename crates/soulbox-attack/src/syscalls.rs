@@ -10,7 +10,7 @@ use std::fmt;
 use oci_spec::runtime::{
     LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
 };
-use soulbox_engine::syscall_table;
+use soulbox_engine::{Bundle, syscall_table};
 
 /// x86-64's numbers end below; the next that will be given are here too.
 const BEYOND: u32 = 1024;
@@ -47,13 +47,20 @@ impl fmt::Display for Answer {
 
 type Arguments = [u64; 6];
 
-/// A call for each line: `ENTRY NUMBER ANSWER` and six arguments, with an entry of `native` or `i386`.
-pub(crate) fn expected_calls(profile: &LinuxSeccomp) -> String {
+/// What the profile of a language that the program carries says: a call for each line, `ENTRY NUMBER ANSWER` and
+/// six arguments, with an entry of `native` or `i386`, and an answer of `allowed`, `killed` or the number of an error.
+/// `None` when there is no such language.
+pub fn expected_calls(language: &str) -> Option<String> {
+    let bundle = Bundle::embedded(language).ok().flatten()?;
+    Some(expected_of(bundle.seccomp()))
+}
+
+fn expected_of(profile: &LinuxSeccomp) -> String {
     let entries = by_name(profile);
     let default = answer(profile.default_action(), profile.default_errno_ret());
     let mut lines = String::new();
     let mut line = |entry: &str, number: u32, answer: Answer, arguments: &Arguments| {
-        let [a, b, c, d, e, f] = arguments;
+        let [a, b, c, d, e, f] = arguments.map(u64::cast_signed);
         lines.push_str(&format!("{entry} {number} {answer} {a} {b} {c} {d} {e} {f}\n"));
     };
     let known: BTreeMap<u32, &str> = syscall_table().collect();
@@ -182,13 +189,13 @@ mod tests {
     }"#;
 
     fn lines() -> Vec<String> {
-        expected_calls(&serde_json::from_str(PROFILE).unwrap()).lines().map(str::to_owned).collect()
+        expected_of(&serde_json::from_str(PROFILE).unwrap()).lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn every_number_has_its_answer() {
         let lines = lines();
-        let minus_one = " 18446744073709551615".repeat(6);
+        let minus_one = " -1".repeat(6);
         for (entry, answer) in [
             ("native 0", "allowed"),
             ("native 1", "1"),

@@ -4,6 +4,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use soulbox_sandbox::{CollectedFile, Ended, RefusedSyscall, RunReport, Stream};
@@ -340,7 +341,8 @@ pub(crate) fn judge(report: &RunReport, limits: &Limits) -> (Status, Option<Stri
         }
         Ended::Cancelled => (Status::Cancelled, "cancelled while it was running".to_owned()),
         Ended::SetupFailed(error) => {
-            (Status::InternalError, format!("the sandbox could not be made: {error}"))
+            let why = io::Error::from_raw_os_error(error.errno);
+            (Status::InternalError, format!("the sandbox could not be made: {error}: {why}"))
         }
         Ended::SetupTimeout => (Status::InternalError, "the sandbox took too long to set up".to_owned()),
         Ended::ZygoteLost => (

@@ -45,6 +45,8 @@ pub(crate) enum NewKeeperError {
     Seccomp(#[from] SeccompError),
     #[error("there are no more ids for its container: serve fewer bundles, or have more subordinate ids")]
     NoIds,
+    #[error("a stored bundle needs root: its files belong to host ids that an ordinary user does not have")]
+    NeedsRoot,
 }
 
 /// A zygote that could not be started.
@@ -161,6 +163,9 @@ impl Keeper {
     /// Compiles the bundle's filters and asks its interpreter for its version, which takes a while. Nothing is
     /// started.
     pub(crate) fn new(bundle: Bundle, premises: &Arc<Premises>) -> Result<Self, NewKeeperError> {
+        if premises.rights == Rights::UserNamespace && !bundle.layers().is_empty() {
+            return Err(NewKeeperError::NeedsRoot);
+        }
         let known = bundle.known_version().map(str::to_owned);
         let ask = || bundle.interpreter().ok().and_then(|path| version(path, bundle.version_arguments()));
         let slot = IdSlots::take(&premises.slots).ok_or(NewKeeperError::NoIds)?;

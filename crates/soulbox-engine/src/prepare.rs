@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use soulbox_bundle::{Bundle, IdRange, ListHash, MaterializeError, Unavailable};
 use soulbox_sandbox::Rights;
@@ -65,8 +65,16 @@ pub(crate) fn prepare(
     if target.exists() {
         return Ok(Some(target));
     }
+    // Nobody else has the lock: these are of daemons that were killed.
+    let unfinished = format!(".new-{}~", bundle.name());
+    for entry in fs::read_dir(&all).map_err(PrepareError::io("read", &all))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&unfinished) {
+            let path = entry.path();
+            fs::remove_dir_all(&path).map_err(PrepareError::io("remove", &path))?;
+        }
+    }
     let work = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(&unfinished)
         .tempdir_in(&all)
         .map_err(PrepareError::io("create", &all))?;
     let own = match rights {
@@ -84,7 +92,7 @@ pub(crate) fn prepare(
     chown(&made, Some(own), Some(own)).map_err(PrepareError::io("give away", &made))?;
     bundle.write_files(&runtime)?;
     let Some(command) = bundle.prepare_command(&runtime)? else { return Ok(None) };
-    execute(bundle, &command, &made, own)?;
+    execute(bundle, &command, &made, own, &lock)?;
     fs::rename(&made, &target).map_err(PrepareError::io("create", &target))?;
     drop(lock);
     Ok(Some(target))
@@ -100,20 +108,31 @@ fn check_owner(directory: &Path) -> Result<(), PrepareError> {
     Ok(())
 }
 
-fn execute(bundle: &Bundle, command: &[String], directory: &Path, id: u32) -> Result<(), PrepareError> {
+/// The command has the lock as its standard input, which it does not read: while it works, also when the daemon was
+/// killed, nobody else does.
+fn execute(
+    bundle: &Bundle,
+    command: &[String],
+    directory: &Path,
+    id: u32,
+    lock: &File,
+) -> Result<(), PrepareError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     tracing::info!(bundle = bundle.name(), "preparing: this happens once for each version of the toolchain");
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("HOME", directory)
-        .stdin(Stdio::null())
-        .uid(id)
-        .gid(id)
-        .output()
-        .map_err(PrepareError::io("execute", Path::new(program)))?;
+    let cannot = PrepareError::io("execute", Path::new(program));
+    let output = lock.try_clone().and_then(|lock| {
+        Command::new(program)
+            .args(arguments)
+            .current_dir(directory)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", directory)
+            .stdin(lock)
+            .uid(id)
+            .gid(id)
+            .output()
+    });
+    let output = output.map_err(cannot)?;
     if output.status.success() {
         return Ok(());
     }

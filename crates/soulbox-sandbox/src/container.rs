@@ -27,6 +27,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::cgroup::CgroupError;
 use crate::error_chain::error_chain;
 use crate::executor::SeccompExecutor;
 use crate::instance::Instance;
@@ -52,6 +53,9 @@ pub enum ContainerError {
     /// The helper could not be run.
     #[error("cannot run the helper that creates containers")]
     Helper(#[source] io::Error),
+    /// The instance's cgroups could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
     /// libcontainer refused.
     #[error("container {id} could not be created: {reason}")]
     Create {
@@ -133,7 +137,7 @@ impl Container {
         let output = Command::new("/proc/self/exe")
             .arg(HELPER_COMMAND)
             .args([OsString::from(id), bundle.into(), root.clone().into(), log.clone().into()])
-            .args(words(layers, instance.helpers_file(), instance.view()))
+            .args(words(layers, instance.helpers_file()?, instance.view()))
             // The container's environment comes from its bundle; the daemon's is nobody's business.
             .env_clear()
             .stdin(control.map_or_else(Stdio::null, Stdio::from))

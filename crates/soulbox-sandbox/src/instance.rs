@@ -91,24 +91,20 @@ impl Instance {
             let lock = lock(&directory.join(LOCK_FILE))?;
             (directory, lock)
         };
-        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let tree = Tree::new(Path::new(CGROUP_PARENT), &name);
-        let list = tree.as_ref().map(Tree::directories).unwrap_or_default();
-        let list: String = list.iter().map(|directory| format!("{}\n", directory.display())).collect();
-        // Before there is anything to clean up: this process may be killed at any moment.
-        let file = directory.join(CGROUPS_FILE);
-        fs::write(&file, list).map_err(InstanceError::io("write", &file))?;
-        let made = tree.and_then(|tree| tree.create().map(|()| tree));
-        let (tree, view) = match (made, rights) {
-            // What there is of a tree is in the list, and removed by the next start.
-            (tree, Rights::Root) => (Ok(tree?), None),
-            (tree, Rights::UserNamespace) => {
-                let state_dir = instances.parent().unwrap_or(&instances).to_owned();
-                let without_sys = tree.is_err();
-                (tree, Some(View { state_dir, without_sys }))
+        match make_tree(&directory, rights) {
+            Ok(tree) => {
+                let view = (rights == Rights::UserNamespace).then(|| View {
+                    state_dir: instances.parent().unwrap_or(&instances).to_owned(),
+                    without_sys: tree.is_err(),
+                });
+                Ok(Instance { directory, tree, view, _lock: lock })
             }
-        };
-        Ok(Instance { directory, tree, view, _lock: lock })
+            Err(error) => {
+                // What cannot be removed is for the next start.
+                let _ = fs::remove_dir_all(&directory);
+                Err(error)
+            }
+        }
     }
 
     /// The instance's own directory.
@@ -145,12 +141,35 @@ impl Instance {
     }
 
     /// The file through which a helper joins the instance's cgroups, where there are some, by writing `0` to it.
-    pub(crate) fn helpers_file(&self) -> Option<PathBuf> {
-        self.tree.as_ref().ok().map(Tree::helpers_file)
+    pub(crate) fn helpers_file(&self) -> Result<Option<PathBuf>, CgroupError> {
+        self.tree.as_ref().ok().map(Tree::helpers_file).transpose()
     }
 
     pub(crate) fn view(&self) -> Option<&View> {
         self.view.as_ref()
+    }
+}
+
+/// Makes the cgroups of the instance with that directory, or tells why an ordinary user has none.
+fn make_tree(directory: &Path, rights: Rights) -> Result<Result<Tree, CgroupError>, InstanceError> {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let tree = Tree::new(Path::new(CGROUP_PARENT), &name);
+    let list = tree.as_ref().map(Tree::directories).unwrap_or_default();
+    let list: String = list.iter().map(|directory| format!("{}\n", directory.display())).collect();
+    // Before there is anything to clean up: this process may be killed at any moment.
+    let file = directory.join(CGROUPS_FILE);
+    fs::write(&file, list).map_err(InstanceError::io("write", &file))?;
+    let made = tree.and_then(|tree| match tree.create() {
+        Ok(()) => Ok(tree),
+        Err(error) => {
+            // Half a tree is none.
+            let _ = tree.remove();
+            Err(error)
+        }
+    });
+    match rights {
+        Rights::Root => Ok(Ok(made?)),
+        Rights::UserNamespace => Ok(made),
     }
 }
 
@@ -198,6 +217,12 @@ fn raise_open_files_limit() {
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+}
+
+/// The most descriptors that a process of this host's may have: a sandbox's as well, since it cannot raise the
+/// limit that it inherits.
+pub(crate) fn open_files_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard)
 }
 
 /// The root of a container is an unprivileged user of the host, who has to reach its bundle from `inner` on; and

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage};
 use crate::collect::{Collected, collect};
 use crate::executable::Executable;
+use crate::instance::open_files_limit;
 use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
 use crate::refused::{RefusedSyscall, refused_syscalls};
@@ -280,7 +281,7 @@ impl Sandbox {
         let job = Job {
             program_len: program.len() as u64,
             disk_bytes: limits.disk_bytes,
-            open_files: limits.open_files,
+            open_files: limits.open_files.min(open_files_limit()),
             stack_bytes: limits.stack_bytes,
             heap_bytes: workload.heap_bytes,
             executable: workload.executable.is_some(),

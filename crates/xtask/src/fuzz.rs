@@ -3,6 +3,7 @@
 //! Owns how they are built and within which bounds they run. What they look for is theirs.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -79,13 +80,13 @@ fn run_target(root: &Path, name: &str, seconds: u64) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&said);
     if !status.success() {
         let from = said.find("panicked at").or_else(|| said.find("ERROR: ")).unwrap_or_default();
-        eprintln!("{}", &said[from..]);
         bail!(
-            "fuzz target {name} failed ({status}); its input is in {}. fuzz/README.md says what to do with it",
-            crashes.display()
+            "fuzz target {name} failed ({status}); its input is in {}. fuzz/README.md says what to do with it. {}",
+            crashes.display(),
+            &said[from..]
         );
     }
     let inputs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-    println!("fuzzed {name} for {seconds} s: {} inputs", inputs.unwrap_or("unknown").trim());
-    Ok(())
+    let inputs = inputs.unwrap_or("an unknown number of").trim();
+    writeln!(io::stdout(), "fuzzed {name} for {seconds} s: {inputs} inputs").context("cannot say so")
 }

@@ -31,13 +31,29 @@ enum Xtask {
     Check,
     /// Run the benchmarks against their peers
     Bench,
+    /// Send a server thousands of mixed runs, one in ten hostile: no wrong answer, no leak, flat memory
+    Soak(Soak),
+}
+
+/// How long and how hard.
+#[derive(Debug, clap::Args)]
+struct Soak {
+    /// Runs in all
+    #[arg(long, default_value_t = 20_000)]
+    runs: u32,
+    /// Runs at once
+    #[arg(long, default_value_t = 50)]
+    concurrency: u32,
+    /// Draws the same runs again; another each time when it is absent
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// For how long the tests fuzz, seconds.
 const FUZZ_SECONDS: u64 = 60;
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 19] = [
+const NEEDED: [(&str, &str); 20] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -47,6 +63,7 @@ const NEEDED: [(&str, &str); 19] = [
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/lib/go/bin/go", "golang-go"),
     ("/usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "openjdk-17-jdk-headless"),
+    ("/usr/bin/faketime", "faketime"),
     ("/usr/bin/musl-gcc", "musl-tools"),
     ("/usr/bin/node", "nodejs"),
     ("/sbin/mke2fs", "e2fsprogs"),
@@ -69,13 +86,43 @@ fn main() -> anyhow::Result<()> {
         Xtask::Vm => vm::test(),
         Xtask::Check => check(),
         Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
+        Xtask::Soak(options) => soak(&options),
     }
 }
 
-fn test() -> anyhow::Result<()> {
+/// The short soak of the tests, made long.
+fn soak(options: &Soak) -> anyhow::Result<()> {
+    prepare()?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args([
+        "test",
+        "--release",
+        "--package",
+        "soulbox",
+        "--test",
+        "soak",
+        "--locked",
+        "--",
+        "--nocapture",
+    ]);
+    command.env("SOULBOX_SOAK_RUNS", options.runs.to_string());
+    command.env("SOULBOX_SOAK_CONCURRENCY", options.concurrency.to_string());
+    if let Some(seed) = options.seed {
+        command.env("SOULBOX_SOAK_SEED", seed.to_string());
+    }
+    run(&mut command)
+}
+
+/// What whoever runs servers needs: all languages, and root.
+fn prepare() -> anyhow::Result<()> {
     let is_root = nix::unistd::geteuid().is_root();
     install_needed(is_root)?;
     ensure!(is_root, "the tests make cgroups and map ids: run them as root");
+    Ok(())
+}
+
+fn test() -> anyhow::Result<()> {
+    prepare()?;
     // The binary that the integration tests run is built as users build it.
     cargo(&["test", "--release", "--workspace", "--locked"])?;
     vm::test()?;

@@ -234,6 +234,24 @@ fn set_up_steps_are_named_in_one_place() {
 }
 
 #[test]
+fn security_names_what_shows_it() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let shows = |word: &&str| ["tests/", "crates/", "fuzz/"].iter().any(|top| word.starts_with(top));
+    for word in text.split('`').skip(1).step_by(2).filter(shows) {
+        let (path, function) = word.split_once("::").map_or((word, None), |(path, name)| (path, Some(name)));
+        assert!(root().join(path).exists(), "there is no {path}");
+        if let Some(function) = function {
+            let source = fs::read_to_string(root().join(path)).unwrap();
+            assert!(source.contains(&format!("fn {function}(")), "{path} has no {function}");
+        }
+    }
+    let layers = text.split("\n## ").find(|section| section.starts_with("The layers")).unwrap();
+    for row in layers.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        assert!(row.split('`').skip(1).step_by(2).any(|word| shows(&word)), "nothing shows {row:?}");
+    }
+}
+
+#[test]
 fn architecture_names_every_invariant() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let own = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tidy.rs")).unwrap();

@@ -6,7 +6,7 @@ import os
 import socket
 
 host = input()
-seen = {socket.gethostname(), os.uname().nodename, socket.getfqdn(), open('/etc/hostname').read().strip()}
+seen = {socket.gethostname(), os.uname().nodename, open('/etc/hostname').read().strip()}
 if seen != {'sandbox'}:
     raise SystemExit(print(f'breached: seen are {seen}') or 1)
 for path in ('/etc/hosts', '/etc/hostname', '/etc/mailname', '/etc/resolv.conf', '/proc/self/environ', '/proc/self/mountinfo',

@@ -1,4 +1,4 @@
-# tries: to block the collection of output files by a fifo, a socket, a directory, an unreadable file
+# tries: to block the collection of output files by a fifo, a socket, a directory, a device
 # right: held
 # output_files: ["out/**"]
 # collected: ["out/plain.txt"]
@@ -9,11 +9,6 @@ os.mkdir('out')
 os.mkfifo('out/fifo.txt')
 socket.socket(socket.AF_UNIX).bind('out/socket.txt')
 os.mkdir('out/directory.txt')
-os.mkdir('out/closed')
-open('out/closed/within.txt', 'w').write('x')
-open('out/unreadable.txt', 'w').write('x')
-os.chmod('out/unreadable.txt', 0)
-os.chmod('out/closed', 0)
 os.symlink('/dev/zero', 'out/zero.txt')
 open('out/plain.txt', 'w').write('x')
 print('held')

@@ -1,6 +1,6 @@
 # tries: to leave its root by .., by descriptors of directories, and by magic links
 # right: held
-# args: ["{host_file}"]
+# args: ["{host_file}", "{state_dir}"]
 import os
 import sys
 
@@ -9,7 +9,7 @@ roots = ['/', '/..', '/../../../..', '/proc/self/root', '/proc/1/root', '/proc/s
          f'/proc/self/task/{os.getpid()}/root', '/workspace/../..', '/.soulbox/..', '/usr/..', '/proc/self/map_files/..',
          '/dev/fd/../..', '/proc/self/fd/0/../../..', '/dev/shm/../../..']
 for root in roots:
-    if os.path.lexists(f'{root}/{target}'):
+    if os.path.lexists(f'{root}/{target}') or os.path.lexists(root + sys.argv[2]):
         raise SystemExit(print(f'breached: the file of the host is at {root}/{target}') or 1)
 own = os.stat('/')
 for start in ('/', '/usr', '/workspace', '/tmp', '/dev', '/dev/shm', '/proc', '/proc/self', '/proc/self/ns', '/etc'):

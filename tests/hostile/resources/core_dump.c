@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +15,7 @@ int main(void) {
         getrlimit(RLIMIT_CORE, &limit);
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_CORE, &limit);
-        memset(malloc(32 << 20), 1, 32 << 20);
+        for (volatile char *at = malloc(32 << 20), *end = at + (32 << 20); at < end; at += 4096) *at = 1;
         abort();
     }
     wait(&status);

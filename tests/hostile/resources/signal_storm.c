@@ -13,7 +13,8 @@ int main(void) {
     union sigval value = {0};
     for (;;)
         for (int number = 1; number < 65; number++) {
-            if (number == SIGKILL || number == SIGSTOP) continue;
+            // Those that cannot be ignored, and those that libc has for itself.
+            if (number == SIGKILL || number == SIGSTOP || number == 32 || number == 33) continue;
             kill(0, number);
             sigqueue(getppid(), number, value);
             sigqueue(getpid(), number, value);

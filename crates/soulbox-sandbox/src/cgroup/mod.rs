@@ -175,7 +175,7 @@ impl Tree {
         Ok(Tree { hierarchies, path })
     }
 
-    /// Makes the tree.
+    /// Makes the tree, or what is missing of it.
     pub(crate) fn create(&self) -> Result<(), CgroupError> {
         let mut attempts = 0;
         loop {
@@ -192,9 +192,11 @@ impl Tree {
     /// The file through which a helper without threads joins the tree, by writing `0` to it, before it makes
     /// anything: whoever removes the tree of a daemon that was killed ends its helpers first. One hierarchy is
     /// enough for that, and it is the first that [`Tree::directories`] names.
-    pub(crate) fn helpers_file(&self) -> PathBuf {
+    pub(crate) fn helpers_file(&self) -> Result<PathBuf, CgroupError> {
+        // Somebody may have removed what was empty.
+        self.create()?;
         let first = self.hierarchies.roots().first().map(|root| root.join(&self.path)).unwrap_or_default();
-        first.join(HELPERS).join(self.mode().join_file())
+        Ok(first.join(HELPERS).join(self.mode().join_file()))
     }
 
     fn make(&self) -> Result<(), CgroupError> {
@@ -223,7 +225,16 @@ impl Tree {
 
     /// Makes the leaf of a run. The name must be new.
     pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {
-        Leaf::create(&self.hierarchies, &self.path.join("runs").join(name), limits)
+        let create = |name: &str| Leaf::create(&self.hierarchies, &self.path.join("runs").join(name), limits);
+        match create(name) {
+            // Somebody has removed what was empty, as service managers do with cgroups that they do not know.
+            Err(CgroupError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.create()?;
+                // What was made of the first one is being removed.
+                create(&format!("{name}-again"))
+            }
+            result => result,
+        }
     }
 
     /// `linux.cgroupsPath` of a zygote's container.

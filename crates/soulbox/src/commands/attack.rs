@@ -11,6 +11,7 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use soulbox_attack::{Attack, Group, Judge, Judgement, Verdict, suite};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::DoctorArgs;
 use crate::config::default_state_dir;
@@ -66,13 +67,18 @@ async fn judge(state_dir: PathBuf, attacks: &[Attack]) -> anyhow::Result<Vec<Jud
         .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {msg}")?);
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut judgements = Vec::new();
+    let mut interrupt = signal(SignalKind::interrupt())?;
     for attack in attacks {
         bar.set_message(format!("{}: {}", attack.group, attack.name));
-        judgements.push(judge.judge(attack).await);
+        tokio::select! {
+            judgement = judge.judge(attack) => judgements.push(judgement),
+            _ = interrupt.recv() => break,
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
     judge.end().await;
+    ensure!(judgements.len() == attacks.len(), "interrupted after {} attacks", judgements.len());
     Ok(judgements)
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use soulbox_bundle::Folder;
 use soulbox_engine::{
-    Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, SourceFile, Status,
-    Target, Variable, Wanted, WorkspacePath,
+    Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, Rights, SourceFile,
+    Status, Target, Variable, Wanted, WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,6 +41,7 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     // There is one request, and it comes at once.
     let mut config = EngineConfig { parked: 0, allow_unenforced, ..EngineConfig::new(state_dir) };
     crate::rights::take(&mut config)?;
+    let is_root = config.rights == Rights::Root;
     let (outcome, asked) = super::small_runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -49,7 +50,8 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
             let to_be_built = Folder::embedded_names().any(|folder| folder == name);
             anyhow::ensure!(!to_be_built, "bundle {name} has to be built first: soulbox bundle build {name}");
             let known = known.load_all().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-            anyhow::bail!("{name:?} is neither a language nor a bundle; there are {known}");
+            let root = if is_root { "" } else { " (a stored bundle needs root)" };
+            anyhow::bail!("{name:?} is neither a language nor a bundle{root}; there are {known}");
         }
         let ticket = engine.submit(request)?;
         // The outcome of a cancelled execution comes as any other.
