@@ -6,52 +6,52 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
+use nix::unistd::Pid;
 use serde_json::Value;
-use support::{cgroups_of, mounts_of, public_directory, soulbox};
+use support::{cgroups_of, eventually, public_directory, soulbox};
 
-/// Runs the doctor in a state directory of its own, and checks that nothing of it is left.
+/// Runs the doctor with directories of its own, and checks that nothing of it is left.
 fn attack(arguments: &[&str]) -> (Output, Value) {
     let directory = public_directory();
-    let state_dir = directory.path().join("state");
-    let mounts = mounts_of(std::process::id() as i32);
+    let [state_dir, temporary] = ["state", "tmp"].map(|name| directory.path().join(name));
+    fs::create_dir(&temporary).unwrap();
     let mut command = soulbox();
     command.args(["doctor", "--attack", "--json", "--state-dir"]).arg(&state_dir).args(arguments);
     // What no sandbox may find in its memory.
-    command.env("SECRET_OF_THE_OPERATOR", "swordfish and nothing else");
+    command.env("SECRET_OF_THE_OPERATOR", "swordfish and nothing else").env("TMPDIR", &temporary);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    let pid = Pid::from_raw(child.id() as i32);
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let report = serde_json::from_str(&text)
         .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
-    assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
-    let instances = fs::read_dir(state_dir.join("instances")).into_iter().flatten().flatten();
-    let instances = instances.filter(|entry| entry.path().is_dir());
-    assert_eq!(instances.count(), 0, "an instance is left in {}", state_dir.display());
-    assert_eq!(mounts_of(std::process::id() as i32), mounts);
-    assert_eq!(processes_with(&state_dir.display().to_string()), Vec::<String>::new());
-    let bait = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
-    let bait: Vec<_> =
-        bait.filter(|entry| entry.file_name().to_string_lossy().starts_with("soulbox-attack-")).collect();
-    assert!(bait.is_empty(), "{bait:?}");
+    assert_eq!(cgroups_of(pid), Vec::<PathBuf>::new());
+    let mut instances = entries(&state_dir.join("instances"));
+    instances.retain(|entry| entry.is_dir());
+    assert_eq!(instances, Vec::<PathBuf>::new());
+    assert_eq!(entries(&temporary), Vec::<PathBuf>::new());
+    eventually("no process is left, and no mount", || {
+        processes_with(state_dir.to_str().unwrap()).is_empty().then_some(())
+    });
     (output, report)
 }
 
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
 /// The processes that have a word in their command line or their mounts.
-fn processes_with(word: &str) -> Vec<String> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().into_string().ok()?.parse::<u32>().ok());
-    let has = |pid: &u32| {
+fn processes_with(word: &str) -> Vec<PathBuf> {
+    let has = |process: &PathBuf| {
         ["cmdline", "mountinfo"].iter().any(|file| {
-            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            let text = fs::read(process.join(file)).unwrap_or_default();
             String::from_utf8_lossy(&text).contains(word)
         })
     };
-    pids.filter(has)
-        .map(|pid| format!("{pid}: {}", fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()))
-        .collect()
+    entries(Path::new("/proc")).into_iter().filter(has).collect()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_group_or_an_attack_can_be_asked_for() {
     assert_eq!(attacks.len(), 1, "{report:#}");
     assert_eq!((&attacks[0]["name"], &attacks[0]["group"]), (&"io_uring".into(), &"kernel".into()));
     let wrong = |arguments: &[&str]| {
-        let output = Command::new(support::SOULBOX).args(["doctor"]).args(arguments).output().unwrap();
+        let output = soulbox().arg("doctor").args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert_eq!(wrong(&["--group", "kernel"]).0, Some(2));

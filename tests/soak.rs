@@ -96,7 +96,7 @@ impl Soak {
             std::thread::sleep(random.moment(Duration::from_millis(50)));
             drop(connection);
             ("hung up on".to_owned(), Ok(()))
-        } else if number % HOSTILE == 0 {
+        } else if number.is_multiple_of(HOSTILE) {
             let attack = &self.attacks[random.below(self.attacks.len())];
             ("hostile, ".to_owned() + &attack.language, attack.check(&self.answer(attack.request())))
         } else {

@@ -23,9 +23,18 @@ swapon /swap
 echo 'tester:x:1000:1000::/tmp:/bin/sh' >>/etc/passwd
 echo 'tester:x:1000:' >>/etc/group
 echo 'tester:100000:65536' | tee /etc/subuid >/etc/subgid
+# The kernel rewrites its own code when limits are used for the first time. QEMU's emulation of that is not safe while
+# another processor runs the code: so it is done now, before the second processor is started (maxcpus=1), and lasts
+# as long as this cgroup does.
+echo '+cpu +memory +pids +io' >/sys/fs/cgroup/cgroup.subtree_control
+mkdir /sys/fs/cgroup/init.scope
+echo '90000 100000' >/sys/fs/cgroup/init.scope/cpu.max
+echo 1G >/sys/fs/cgroup/init.scope/memory.max
+sh -c 'echo 0 >/sys/fs/cgroup/init.scope/cgroup.procs; unshare --user --map-root-user --net --pid --mount --fork true'
+echo 1 >/sys/devices/system/cpu/cpu1/online
 
 exec </dev/null >/dev/ttyS1 2>&1
-echo "vm: up"
+echo "vm: up, with $(nproc) processors"
 while read -r name directory program arguments; do
     echo "vm: begin $name"
     cd "$directory" || exit

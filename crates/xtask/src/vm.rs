@@ -47,7 +47,24 @@ const PROGRAMS: [Program; 4] = [
     Program {
         name: "hostile",
         target: SOULBOX,
-        arguments: "doctor --attack --group resources --state-dir /tmp/hostile",
+        arguments: concat!(
+            "doctor --attack --state-dir /tmp/hostile",
+            " --only cpu_spin",
+            " --only cpu_of_the_dead",
+            " --only daemons",
+            " --only fork_bomb_python",
+            " --only fork_bomb_shell",
+            " --only memory_anonymous",
+            " --only memory_children",
+            " --only memory_mappings",
+            " --only memory_page_tables",
+            " --only memory_pipes",
+            " --only memory_sockets",
+            " --only memory_tmpfs",
+            " --only process_limit",
+            " --only threads",
+            " --only zombies",
+        ),
     },
 ];
 
@@ -180,7 +197,7 @@ impl Machine {
             find(2)
         );
         let kernel_line = format!(
-            "root={} ro console=ttyS0 quiet panic=-1 mitigations=off SOULBOX_TEST_SLOWNESS={SLOWNESS} init=/bin/sh -- -c \"{first}\"",
+            "root={} ro console=ttyS0 quiet panic=-1 mitigations=off maxcpus=1 SOULBOX_TEST_SLOWNESS={SLOWNESS} init=/bin/sh -- -c \"{first}\"",
             Image::root()
         );
         let disk = |file: &Path, id| {

@@ -14,6 +14,8 @@ import warnings
 
 umask = os.umask(0)
 os.umask(umask)
+if umask != 0o022 or os.getcwd() != '/workspace':
+    raise SystemExit(print(f'breached: umask {umask:o}, directory {os.getcwd()}') or 1)
 with open('/proc/self/status') as file:
     status = dict(line.rstrip('\n').split(':\t', 1) for line in file)
 seen = {

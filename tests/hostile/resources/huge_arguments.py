@@ -8,7 +8,7 @@ import resource
 soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
 resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
 for arguments, environment in ((['x' * 131071] * 200, {}), (['x'], {str(i): 'x' * 131000 for i in range(200)}),
-                               (['x' * (1 << 20)], {}), (['x'] * 2_000_000, {})):
+                               (['x' * (1 << 20)], {}), (['x'] + [''] * 2_000_000, {})):
     try:
         os.execve('/bin/true', arguments, environment)
     except OSError as error:

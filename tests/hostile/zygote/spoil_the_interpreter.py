@@ -39,6 +39,7 @@ random.seed(0)
 warnings.filters.clear()
 sys.excepthook = threading.excepthook = None
 sys.dont_write_bytecode = False
+sys.settrace(lambda *arguments: None)
 atexit.register(os.abort)
 held('held', flush=True)
 resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))
