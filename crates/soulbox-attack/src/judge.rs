@@ -4,7 +4,6 @@
 //! nobody took. Whatever else happens is a breach, also when nobody knows yet what it is good for.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -84,19 +83,18 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Starts an engine as it would serve, in `state_dir`, with the zygotes of all languages of attacks.
+    /// Starts an engine as it would serve by this configuration, with the zygotes of all languages of attacks.
     ///
     /// # Errors
     /// [`JudgeError`].
-    pub async fn new(state_dir: PathBuf) -> Result<Self, JudgeError> {
-        let bait = Bait::new(&state_dir)?;
+    pub async fn new(config: EngineConfig) -> Result<Self, JudgeError> {
+        let bait = Bait::new(&config.state_dir)?;
         let wanted = Wanted {
             languages: Some(LANGUAGES.map(str::to_owned).to_vec()),
             bundles: Some(Vec::new()),
             program: None,
         };
-        let catalogue = Catalogue::new(&state_dir, wanted);
-        let config = EngineConfig::new(state_dir);
+        let catalogue = Catalogue::new(&config.state_dir, wanted);
         let parked = config.parked;
         let engine = Engine::new(config, catalogue)?;
         engine.warm_up().await;

@@ -11,11 +11,12 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use soulbox_attack::{Attack, Group, Judge, Judgement, Verdict, suite};
+use soulbox_engine::EngineConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::DoctorArgs;
 use crate::config::default_state_dir;
-use crate::units;
+use crate::{rights, units};
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -45,7 +46,10 @@ pub(crate) fn attack(args: &DoctorArgs, state_dir: Option<PathBuf>) -> anyhow::R
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
     let attacks: Vec<Attack> = suite()?.into_iter().filter(|attack| is_meant(attack, args)).collect();
     ensure!(!attacks.is_empty(), "there is no attack of this name and group");
-    let judgements = super::small_runtime()?.block_on(judge(state_dir, &attacks))?;
+    let allow_unenforced = args.unenforced.allow_unenforced.clone();
+    let mut config = EngineConfig { allow_unenforced, ..EngineConfig::new(state_dir) };
+    rights::take(&mut config)?;
+    let judgements = super::small_runtime()?.block_on(judge(config, &attacks))?;
     let report = Report::new(&attacks, judgements);
     if args.json {
         units::print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
@@ -61,8 +65,8 @@ fn is_meant(attack: &Attack, args: &DoctorArgs) -> bool {
 }
 
 /// One after the other, so that what goes wrong is known to be of one.
-async fn judge(state_dir: PathBuf, attacks: &[Attack]) -> anyhow::Result<Vec<Judgement>> {
-    let judge = Judge::new(state_dir).await?;
+async fn judge(config: EngineConfig, attacks: &[Attack]) -> anyhow::Result<Vec<Judgement>> {
+    let judge = Judge::new(config).await?;
     let bar = ProgressBar::new(attacks.len() as u64)
         .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {msg}")?);
     bar.enable_steady_tick(Duration::from_millis(100));
