@@ -318,7 +318,14 @@ impl Networks {
 pub struct SandboxIds {
     /// The first that is not the container's.
     end: u32,
-    taken: Mutex<BTreeSet<u32>>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    ids: BTreeSet<u32>,
+    /// Where the search for a free one begins.
+    next: u32,
 }
 
 /// What a sandbox holds of its zygote until it is gone.
@@ -338,20 +345,22 @@ struct SandboxId {
 impl SandboxIds {
     /// For containers with so many ids, from 0 on.
     pub fn new(count: u32) -> Self {
-        SandboxIds { end: SANDBOX_IDS.end.min(count), taken: Mutex::default() }
+        let taken = Taken { ids: BTreeSet::new(), next: SANDBOX_IDS.start };
+        SandboxIds { end: SANDBOX_IDS.end.min(count), taken: Mutex::new(taken) }
     }
 
-    fn taken(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lowest free id.
+    /// The free id that was in use the longest ago: what the kernel counts for a user, as descriptors that are on
+    /// their way through sockets, may take a moment to be gone after the last process.
     fn take(pool: &Arc<Self>) -> Option<SandboxId> {
         let mut taken = pool.taken();
-        // Ids are dense from the start, so that the first gap is found after as many steps as are in use.
-        let id = (SANDBOX_IDS.start..pool.end).zip(taken.iter().copied().chain(std::iter::repeat(u32::MAX)));
-        let id = id.into_iter().find_map(|(candidate, used)| (candidate != used).then_some(candidate))?;
-        taken.insert(id);
+        let mut from_next = (taken.next..pool.end).chain(SANDBOX_IDS.start..taken.next);
+        let id = from_next.find(|id| !taken.ids.contains(id))?;
+        taken.ids.insert(id);
+        taken.next = id + 1;
         drop(taken);
         Some(SandboxId { id, pool: Arc::clone(pool) })
     }
@@ -359,7 +368,7 @@ impl SandboxIds {
 
 impl Drop for SandboxId {
     fn drop(&mut self) {
-        self.pool.taken().remove(&self.id);
+        self.pool.taken().ids.remove(&self.id);
     }
 }
 
@@ -374,9 +383,9 @@ mod tests {
         let (a, b, c) = (take(), take(), take());
         assert_eq!([a.id, b.id, c.id], [1000, 1001, 1002]);
         drop(b);
-        let again = take();
         let last = take();
-        assert_eq!([again.id, last.id], [1001, 1003]);
+        let again = take();
+        assert_eq!([last.id, again.id], [1003, 1001], "one that nobody had comes first");
         assert!(SandboxIds::take(&pool).is_none());
     }
 }
