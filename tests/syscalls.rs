@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::libc;
 use serde_json::json;
-use support::{public_directory, shared, shared_by_all_languages, test_file};
+use support::{CALL, public_directory, shared, shared_by_all_languages, test_file};
 
 /// Programs that execute the file `calls` with their own standard input.
 const EXECUTE: [(&str, &str); 8] = [
@@ -61,16 +61,6 @@ fn every_language_may_make_the_calls_of_its_profile_and_no_other() {
         assert_eq!(execution.stdout(), "held\n", "{language}: {:#}", execution.document());
     }
 }
-
-/// `call(number, arguments...)` is "0" for success, or the name of the error.
-const CALL: &str = "
-import ctypes, errno, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-def call(number, *arguments):
-    ctypes.set_errno(0)
-    result = libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
-    return errno.errorcode[ctypes.get_errno()] if result == -1 else str(result)
-";
 
 #[test]
 fn a_call_that_only_an_attacker_makes_ends_the_program_and_is_told() {

@@ -33,7 +33,7 @@ pub(crate) use host::{
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;
 pub(crate) use ordinary::{FIRST_SUBORDINATE_ID, Ordinary, SUBORDINATE_IDS};
-pub(crate) use running::{HOLD, Running};
+pub(crate) use running::{CALL, HOLD, Running};
 pub(crate) use server::{Server, Setup, share, shared, shared_by_all_languages};
 pub(crate) use stored::{lay_out_python, store_broken_python, store_python, take_away, version_file};
 use tempfile::TempDir;

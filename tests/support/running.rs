@@ -18,6 +18,17 @@ def hold():
     signal.sigwait({signal.SIGUSR1})
 ";
 
+/// For programs that make system calls by their numbers: `call(number, arguments...)` is "0" for success, or the name of
+/// the error.
+pub(crate) const CALL: &str = "
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    ctypes.set_errno(0)
+    result = libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
+    return errno.errorcode[ctypes.get_errno()] if result == -1 else str(result)
+";
+
 /// The main process of a sandbox is the first that its pid 1 makes.
 const MAIN_PID: i32 = 2;
 
