@@ -345,7 +345,6 @@ fn a_wall_clock_that_jumps_changes_no_answer() {
     let offset = clock.path().join("offset");
     fs::write(&offset, "+0").unwrap();
     let server = Setup::new()
-        .config("parked = 1")
         .env("LD_PRELOAD", library.to_str().unwrap())
         .env("FAKETIME_TIMESTAMP_FILE", offset.to_str().unwrap())
         .env("FAKETIME_NO_CACHE", "1")

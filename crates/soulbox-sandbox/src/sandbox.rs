@@ -391,7 +391,7 @@ impl<'a> Watch<'a> {
             let reason = tokio::select! {
                 packet = sandbox.job_socket.receive(), if socket_open => {
                     match packet? {
-                        Some(packet) => self.note(packet),
+                        Some(packet) => self.note(packet)?,
                         None => socket_open = false,
                     }
                     None
@@ -418,12 +418,15 @@ impl<'a> Watch<'a> {
         while self.exited.is_none()
             && let Some(packet) = sandbox.job_socket.try_receive()?
         {
-            self.note(packet);
+            self.note(packet)?;
         }
         Ok(())
     }
 
-    fn note(&mut self, packet: Packet) {
+    fn note(&mut self, packet: Packet) -> io::Result<()> {
+        if packet.descriptors_lost {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
         match SandboxMessage::decode(&packet.frame) {
             Ok(SandboxMessage::Running { at_ns }) => {
                 let started = sys::instant_of(at_ns);
@@ -442,6 +445,7 @@ impl<'a> Watch<'a> {
             Ok(SandboxMessage::NetworkUntouched) => {}
             Err(error) => tracing::error!(%error, "a sandbox sent something that is no message"),
         }
+        Ok(())
     }
 
     /// The least wall time in which so much cpu time can pass.

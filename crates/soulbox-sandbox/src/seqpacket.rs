@@ -29,6 +29,8 @@ const MAX_FDS: usize = 2;
 pub(crate) struct Packet {
     pub(crate) frame: Frame,
     pub(crate) fds: Vec<OwnedFd>,
+    /// Whether there were descriptors for which this process had no place (`EMFILE`).
+    pub(crate) descriptors_lost: bool,
 }
 
 impl SeqPacket {
@@ -79,9 +81,11 @@ fn receive_now(fd: &OwnedFd) -> io::Result<Option<Packet>> {
         Err(Errno::ECONNRESET) => return Ok(None),
         result => result?,
     };
+    // The space is enough, so that it is this process that can have no more of them.
+    let descriptors_lost = message.flags.contains(MsgFlags::MSG_CTRUNC);
     // Every descriptor that arrived is owned at once, so that none leaks whatever else is wrong.
     let mut fds = Vec::new();
-    for control in message.cmsgs()? {
+    for control in message.cmsgs().into_iter().flatten() {
         if let ControlMessageOwned::ScmRights(received) = control {
             // SAFETY: the kernel has just made these descriptors for this process.
             fds.extend(received.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
@@ -90,11 +94,11 @@ fn receive_now(fd: &OwnedFd) -> io::Result<Option<Packet>> {
     if message.bytes == 0 {
         return Ok(None);
     }
-    let truncated = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+    let truncated = message.flags.contains(MsgFlags::MSG_TRUNC);
     if message.bytes != FRAME_LEN || truncated || fds.len() > MAX_FDS {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "packet is not one whole frame"));
     }
-    Ok(Some(Packet { frame, fds }))
+    Ok(Some(Packet { frame, fds, descriptors_lost }))
 }
 
 #[cfg(test)]

@@ -282,6 +282,8 @@ async fn read_answers(shared: Arc<Shared>) {
         let Some(sender) = shared.pending().as_mut().and_then(|pending| pending.remove(&seq)) else {
             continue;
         };
+        // The zygote is well when this process has no place for a pidfd; the sandbox ends with its job socket.
+        let errno = if packet.descriptors_lost { libc::EMFILE } else { errno };
         let answer = packet.fds.into_iter().next().ok_or_else(|| io::Error::from_raw_os_error(errno));
         // A spawn that was given up leaves its pidfd here; what it belongs to ends with its job socket.
         let _ = sender.send(answer);
