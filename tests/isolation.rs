@@ -147,3 +147,11 @@ fn a_run_sees_nothing_of_those_before() {
     let nothing = json!({"/workspace": ["main.py"], "/tmp": [], "/dev/shm": []});
     assert_eq!((&seen["files"], &seen["processes"]), (&nothing, &json!(1)));
 }
+
+#[test]
+fn a_program_has_a_name_whichever_id_it_has() {
+    let ids =
+        (0..5).map(|_| shared().run("import os, pwd\nprint(pwd.getpwuid(os.getuid()).pw_name, os.getuid())"));
+    let ids: BTreeSet<_> = ids.collect();
+    assert!(ids.len() == 5 && ids.iter().all(|line| line.starts_with("sandbox ")), "{ids:?}");
+}

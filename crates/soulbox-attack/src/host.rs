@@ -4,8 +4,8 @@
 //! names what it is told as `{placeholder}` in its arguments or its standard input.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::io;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -41,14 +41,13 @@ impl Bait {
         }
         let (file_of, tcp_of, unix_of) =
             ("write a file to the temporary directory", "listen on loopback", "listen on an abstract socket");
-        let directory = tempfile::Builder::new()
-            .prefix("soulbox-attack-")
-            .permissions(Permissions::from_mode(0o777))
-            .tempdir()
-            .map_err(of(file_of))?;
+        let directory = tempfile::Builder::new().prefix("soulbox-attack-").tempdir().map_err(of(file_of))?;
         let file = directory.path().join("secret");
-        fs::write(&file, SECRET).map_err(of(file_of))?;
-        fs::set_permissions(&file, Permissions::from_mode(0o666)).map_err(of(file_of))?;
+        // While the directory is still closed to others, whatever the umask; then everybody may look and write.
+        let mut bait = File::create_new(&file).map_err(of(file_of))?;
+        bait.write_all(SECRET.as_bytes()).map_err(of(file_of))?;
+        bait.set_permissions(Permissions::from_mode(0o666)).map_err(of(file_of))?;
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).map_err(of(file_of))?;
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(of(tcp_of))?;
         tcp.set_nonblocking(true).map_err(of(tcp_of))?;
         let port = tcp.local_addr().map_err(of(tcp_of))?.port();

@@ -32,3 +32,4 @@ pub use folder::{Folder, FolderError};
 pub use materialize::{ContainerSettings, IdRange, MaterializeError};
 pub use outline::Outline;
 pub use recipe::StartMode;
+pub use rootfs::NAMED_IDS;

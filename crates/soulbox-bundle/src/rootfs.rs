@@ -20,17 +20,27 @@ const SYSTEM_DIRECTORIES: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "li
 /// Directories that are mounted over or empty.
 const EMPTY_DIRECTORIES: [&str; 7] = ["proc", "sys", "dev", "tmp", "run", "workspace", ".soulbox"];
 
-/// Accounts and names that are the container's own.
-const GENERATED: [(&str, &str); 5] = [
-    (
-        "passwd",
-        "root:x:0:0:root:/:/bin/sh\nsandbox:x:1000:1000:sandbox:/workspace:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-    ),
-    ("group", "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n"),
+/// Names that are the container's own.
+const GENERATED: [(&str, &str); 3] = [
     ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"),
     ("hostname", "sandbox\n"),
     ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n"),
 ];
+
+/// The ids that programs usually run as, each with a name.
+pub const NAMED_IDS: std::ops::Range<u32> = 1000..1256;
+
+/// The container's own accounts, in `/etc/passwd` and `/etc/group`. A program is the user `sandbox` to itself,
+/// whichever of the ids it has.
+fn accounts() -> [(&'static str, String); 2] {
+    let each = |line: fn(u32) -> String| NAMED_IDS.map(line).collect::<String>();
+    let users = each(|id| format!("sandbox:x:{id}:{id}:sandbox:/workspace:/bin/sh\n"));
+    let groups = each(|id| format!("sandbox:x:{id}:\n"));
+    [
+        ("passwd", format!("root:x:0:0:root:/:/bin/sh\n{users}nobody:x:65534:65534:nobody:/:/bin/false\n")),
+        ("group", format!("root:x:0:\n{groups}nogroup:x:65534:\n")),
+    ]
+}
 
 /// Never copied, whatever a pattern says.
 const SECRETS: [&str; 5] = ["shadow", "shadow-", "gshadow", "gshadow-", "ssl/private"];
@@ -89,7 +99,8 @@ fn copy_etc(patterns: &[String], host: &Path, target: &Path) -> Result<(), Mater
             copy_tree(host, relative, target)?;
         }
     }
-    for (name, content) in GENERATED {
+    let names = GENERATED.map(|(name, content)| (name, content.to_owned()));
+    for (name, content) in names.into_iter().chain(accounts()) {
         let path = target.join(name);
         fs::write(&path, content).map_err(MaterializeError::io("write", &path))?;
     }

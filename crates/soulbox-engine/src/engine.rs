@@ -374,8 +374,11 @@ impl Engine {
     /// Does what is to be done after a run: a zygote that was forked often enough is renewed, and sandboxes are
     /// parked for requests to come, unless those that are there want the processor.
     fn park(&self, keeper: &Arc<Keeper>) {
+        if self.draining.load(Ordering::Acquire) {
+            return;
+        }
         Keeper::renew_when_due(keeper);
-        if !self.is_busy() && !self.draining.load(Ordering::Acquire) && !keeper.is_retired() {
+        if !self.is_busy() && !keeper.is_retired() {
             Parking::refill(keeper);
         }
     }

@@ -38,6 +38,15 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// many runs.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
+/// What a start that fails may do to those that come after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MayChange {
+    /// Programs are spawned from then on where the interpreter cannot be forked.
+    Mode,
+    /// Another zygote runs programs meanwhile, in its mode.
+    Nothing,
+}
+
 /// A bundle that nothing can be kept of.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NewKeeperError {
@@ -275,7 +284,7 @@ impl Keeper {
         if let Some((_, why)) = just_failed {
             return Err(KeeperError::JustFailed(why));
         }
-        let started = self.start().await;
+        let started = self.start(MayChange::Mode).await;
         if let Err(error) = &started {
             *self.last_failure() = Some((Instant::now(), error_chain(error)));
         }
@@ -293,7 +302,8 @@ impl Keeper {
     /// sandboxes that wait, before it takes the place of the old one, which ends with the last of its runs.
     pub(crate) fn renew_when_due(keeper: &Arc<Self>) {
         let Some(old) = keeper.ready_zygote().filter(|zygote| keeper.is_due(zygote)) else { return };
-        if keeper.renewing.swap(true, Ordering::AcqRel) {
+        // One that is retired or stopped needs no other zygote.
+        if keeper.is_retired() || keeper.renewing.swap(true, Ordering::AcqRel) {
             return;
         }
         let renewing = Arc::clone(keeper);
@@ -317,17 +327,24 @@ impl Keeper {
     }
 
     async fn renew(self: &Arc<Self>, old: Arc<Zygote>) -> Result<(), KeeperError> {
-        let renewed = Arc::new(self.start().await?);
+        let renewed = Arc::new(self.start(MayChange::Nothing).await?);
         // Its end is waited for from here on, whatever becomes of the other.
         self.watch(Arc::clone(&renewed));
+        if self.stopping.is_cancelled() {
+            renewed.stop().await;
+            return Ok(());
+        }
         let mut in_place = false;
         let take_place = async || {
             let mut current = self.current.lock().await;
-            in_place =
-                !self.stopping.is_cancelled() && current.as_ref().is_some_and(|it| Arc::ptr_eq(it, &old));
+            in_place = !self.stopping.is_cancelled()
+                && !renewed.is_lost()
+                && current.as_ref().is_some_and(|it| Arc::ptr_eq(it, &old));
             if in_place {
                 *current = Some(Arc::clone(&renewed));
                 *self.current_since() = Instant::now();
+                // The old one may have ended in the meantime.
+                self.set_up(true);
             }
             in_place
         };
@@ -353,7 +370,7 @@ impl Keeper {
         self.current_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn start(&self) -> Result<Zygote, KeeperError> {
+    async fn start(&self, may_change: MayChange) -> Result<Zygote, KeeperError> {
         let generation = self.premises.next_generation.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{generation}", self.bundle.name());
         let directory = self.directory_of(&id);
@@ -366,15 +383,19 @@ impl Keeper {
             Err(error) => error,
         };
         remove_directory(&directory).await;
+        self.premises.instance.remove_zygote_cgroup(&id);
         match &error {
             KeeperError::Zygote(why)
-                if mode == StartMode::Fork && self.bundle.can_spawn() && !why.is_of_host() =>
+                if may_change == MayChange::Mode
+                    && mode == StartMode::Fork
+                    && self.bundle.can_spawn()
+                    && !why.is_of_host() =>
             {
                 let error = error_chain(why);
                 let bundle = self.bundle.name();
                 tracing::warn!(bundle, error, "cannot be forked here: programs are spawned");
                 self.fork_failed.store(true, Ordering::Release);
-                Box::pin(self.start()).await
+                Box::pin(self.start(may_change)).await
             }
             _ => Err(error),
         }
@@ -423,11 +444,14 @@ impl Keeper {
     /// Waits for a zygote's end, cleans up, and starts the next one before anybody asks for it.
     async fn guard(self: Arc<Self>, zygote: Arc<Zygote>) {
         zygote.lost().await;
-        let current = self.current.lock().await.clone();
-        let is_current = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &zygote));
+        // Under the lock, or it might undo what a renewal says.
+        let locked = self.current.lock().await;
+        let is_current = locked.as_ref().is_some_and(|current| Arc::ptr_eq(current, &zygote));
         if is_current {
             self.set_up(false);
         }
+        let current = locked.clone();
+        drop(locked);
         zygote.stop().await;
         remove_directory(&self.directory_of(zygote.id())).await;
         if self.stopping.is_cancelled() || (current.is_some() && !is_current) {

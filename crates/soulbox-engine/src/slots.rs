@@ -228,4 +228,9 @@ mod tests {
         drop(first);
         assert_eq!(first_of(&IdSlots::take(&other).unwrap()), 0x4000_0000);
     }
+
+    #[test]
+    fn the_ids_that_programs_usually_run_as_have_names() {
+        assert_eq!(soulbox_bundle::NAMED_IDS, soulbox_sandbox::NAMED_IDS);
+    }
 }

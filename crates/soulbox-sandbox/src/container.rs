@@ -153,8 +153,12 @@ impl Container {
         let pidfd = sys::pidfd_open(pid)
             .and_then(|fd| sys::watch(fd, Interest::READABLE))
             .map_err(ContainerError::Helper)?;
-        note_init(&root.join(id), pid)?;
-        Ok(Container { id: id.to_owned(), pidfd, root, log, deleted: OnceCell::new() })
+        let container = Container { id: id.to_owned(), pidfd, root, log, deleted: OnceCell::new() };
+        if let Err(error) = note_init(&container.root.join(id), pid) {
+            container.delete().await;
+            return Err(error);
+        }
+        Ok(container)
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -130,6 +130,13 @@ impl Instance {
         }
     }
 
+    /// Removes the cgroup of a container that did not come to be. One that is in use stays.
+    pub fn remove_zygote_cgroup(&self, container: &str) {
+        if let Ok(tree) = &self.tree {
+            tree.remove_zygote(container);
+        }
+    }
+
     /// The leaf of a run, where there are cgroups.
     pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Option<Leaf>, CgroupError> {
         self.tree.as_ref().ok().map(|tree| tree.leaf(name, limits)).transpose()
@@ -192,6 +199,10 @@ impl Drop for Instance {
 /// # Errors
 /// [`InstanceError`] when it cannot be used.
 pub fn make_state_dir(state_dir: &Path, rights: Rights) -> Result<PathBuf, InstanceError> {
+    if rights == Rights::UserNamespace {
+        // Containers are other users, who read what is made from here on; nobody but the user changes it.
+        nix::sys::stat::umask(nix::sys::stat::Mode::S_IWGRP | nix::sys::stat::Mode::S_IWOTH);
+    }
     let instances = instances_of(state_dir)?;
     let inner = match rights {
         Rights::Root => Path::new("/"),

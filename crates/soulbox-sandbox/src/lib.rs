@@ -55,7 +55,7 @@ pub use sandbox::{Ended, Remains, RunError, RunLimits, RunReport, Sandbox, Strea
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
 pub use syscall_table::syscall_table;
-pub use zygote::{SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteSpec};
+pub use zygote::{NAMED_IDS, SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteSpec};
 
 /// Where a container sees the directory with the shim and the init.
 pub const RUNTIME_DIR: &str = "/.soulbox";

@@ -37,6 +37,10 @@ const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// sandbox at a time.
 const SANDBOX_IDS: std::ops::Range<u32> = 1000..60_000;
 
+/// Those of them that a container's `/etc/passwd` shall have a name for. The others are for when all of these are in
+/// use.
+pub const NAMED_IDS: std::ops::Range<u32> = 1000..1256;
+
 /// Network namespaces kept for sandboxes to come; each takes some 100 KB of the kernel's memory.
 const MAX_UNUSED_NETWORKS: usize = 32;
 
@@ -355,14 +359,16 @@ impl SandboxIds {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The free id that was in use the longest ago: what the kernel counts for a user, as descriptors that are on
-    /// their way through sockets, may take a moment to be gone after the last process.
+    /// A free id with a name, and of those the one that was taken the longest ago: what the kernel counts for a user,
+    /// as descriptors that are on their way through sockets, may take a moment to be gone after the last process.
     fn take(pool: &Arc<Self>) -> Option<SandboxId> {
         let mut taken = pool.taken();
-        let mut from_next = (taken.next..pool.end).chain(SANDBOX_IDS.start..taken.next);
-        let id = from_next.find(|id| !taken.ids.contains(id))?;
+        let (named, next) = (NAMED_IDS.start..NAMED_IDS.end.min(pool.end), taken.next);
+        let mut in_order =
+            (next..named.end).chain(named.start..next.min(named.end)).chain(named.end..pool.end);
+        let id = in_order.find(|id| !taken.ids.contains(id))?;
         taken.ids.insert(id);
-        taken.next = id + 1;
+        taken.next = if named.contains(&id) { id + 1 } else { next };
         drop(taken);
         Some(SandboxId { id, pool: Arc::clone(pool) })
     }

@@ -249,6 +249,14 @@ impl Tree {
         Path::new("/").join(path)
     }
 
+    /// Removes what [`Tree::zygote_path`] has made, where nobody is in it.
+    pub(crate) fn remove_zygote(&self, container: &str) {
+        for directory in self.directories() {
+            // Most often it is gone: libcontainer removes its containers' cgroups.
+            let _ = fs::remove_dir(directory.join("zygotes").join(container));
+        }
+    }
+
     /// The tree's directory in each hierarchy that a container of it may be in: libcontainer uses all that
     /// are mounted.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {

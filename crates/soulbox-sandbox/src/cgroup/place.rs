@@ -143,6 +143,10 @@ fn move_processes(from: &Path, to: &Path) -> Result<(), CgroupError> {
         if pids.is_empty() {
             return Ok(());
         }
+        // As which the kernel shows those of another pid namespace; written, it would mean ourselves.
+        if pids.lines().any(|pid| pid == "0") {
+            break;
+        }
         for pid in pids.lines() {
             match write(&target, pid) {
                 // It has ended.
