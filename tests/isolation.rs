@@ -152,6 +152,6 @@ fn a_run_sees_nothing_of_those_before() {
 fn a_program_has_a_name_whichever_id_it_has() {
     let ids =
         (0..5).map(|_| shared().run("import os, pwd\nprint(pwd.getpwuid(os.getuid()).pw_name, os.getuid())"));
-    let ids: BTreeSet<_> = ids.collect();
+    let ids: std::collections::BTreeSet<_> = ids.collect();
     assert!(ids.len() == 5 && ids.iter().all(|line| line.starts_with("sandbox ")), "{ids:?}");
 }
