@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, User, getgid, getuid, setgroups};
 
 use crate::command_container::HostIds;
@@ -169,7 +168,6 @@ impl SubordinateIds {
         fs::write("/proc/self/projid_map", "0 0 1\n").map_err(refused)?;
         // Refused where the host gives no rights in the namespace, whatever its maps say.
         setgroups(&[]).map_err(|errno| refused(errno.into()))?;
-        umask(Mode::S_IWGRP | Mode::S_IWOTH);
         Ok(())
     }
 }
