@@ -20,6 +20,7 @@ mod error_chain;
 mod executable;
 mod executor;
 mod host;
+mod input;
 mod instance;
 mod layers;
 mod memory_file;
