@@ -74,12 +74,23 @@ pub enum Verdict {
     Unclear,
 }
 
-/// What is compared, and whether more of it is better.
-const FIGURES: [(&str, bool, fn(&Run) -> Option<f64>); 4] = [
-    ("throughput_per_s", true, |run| Some(run.throughput_per_s).filter(|throughput| *throughput > 0.0)),
-    ("p50_ms", false, |run| Some(run.latency_ms?.p50)),
-    ("p95_ms", false, |run| Some(run.latency_ms?.p95)),
-    ("p99_ms", false, |run| Some(run.latency_ms?.p99)),
+/// A figure that is compared.
+struct Figure {
+    name: &'static str,
+    more_is_better: bool,
+    /// Of one run; nothing when it has none, or none that a ratio could be to.
+    of: fn(&Run) -> Option<f64>,
+}
+
+const FIGURES: [Figure; 4] = [
+    Figure {
+        name: "throughput_per_s",
+        more_is_better: true,
+        of: |run| Some(run.throughput_per_s).filter(|throughput| *throughput > 0.0),
+    },
+    Figure { name: "p50_ms", more_is_better: false, of: |run| Some(run.latency_ms?.p50) },
+    Figure { name: "p95_ms", more_is_better: false, of: |run| Some(run.latency_ms?.p95) },
+    Figure { name: "p99_ms", more_is_better: false, of: |run| Some(run.latency_ms?.p99) },
 ];
 
 impl Tolerance {
@@ -146,16 +157,16 @@ impl Comparison {
             Method::WilcoxonSignedRank => paired_shift,
         };
         let mut lines = Vec::new();
-        for (name, more_is_better, figure) in FIGURES {
-            let before = logarithms("the baseline", baseline, figure)?;
-            let after = logarithms("this measurement", current, figure)?;
+        for figure in FIGURES {
+            let before = logarithms("the baseline", baseline, &figure)?;
+            let after = logarithms("this measurement", current, &figure)?;
             let Some(ratio) = estimate(&before, &after) else { continue };
             let ratio = ratio.map(f64::exp);
             lines.push(Line {
-                figure: name.to_owned(),
+                figure: figure.name.to_owned(),
                 baseline: middle(&before).exp(),
                 current: middle(&after).exp(),
-                verdict: verdict(&ratio, tolerance, more_is_better),
+                verdict: verdict(&ratio, tolerance, figure.more_is_better),
                 ratio,
             });
         }
@@ -203,12 +214,8 @@ fn verdict(ratio: &Estimate, tolerance: Tolerance, more_is_better: bool) -> Verd
     }
 }
 
-fn logarithms(
-    which: &'static str,
-    report: &Report,
-    figure: fn(&Run) -> Option<f64>,
-) -> Result<Vec<f64>, BenchError> {
-    let values = report.runs.iter().map(|run| figure(run).map(f64::ln));
+fn logarithms(which: &'static str, report: &Report, figure: &Figure) -> Result<Vec<f64>, BenchError> {
+    let values = report.runs.iter().map(|run| (figure.of)(run).map(f64::ln));
     values.collect::<Option<_>>().ok_or(BenchError::NoFigures { which })
 }
 
