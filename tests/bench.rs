@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::stub::{HELLO, Reply, Stub};
-use support::{SOULBOX, Setup, eventually, public_directory, shared, soulbox};
+use support::{SOULBOX, Setup, eventually, public_directory, shared, shared_by_all_languages, soulbox};
 use tempfile::TempDir;
 
 /// An end of the command that says that a measurement was made, and is bad.
@@ -143,6 +143,22 @@ fn an_open_loop_sends_at_its_rate() {
     assert_eq!(report["shape"], json!({"kind": "open", "rate_per_s": 20.0}));
     check_run(&report["runs"][0], 40);
     assert_eq!(number(&report, "/runs/0/duration_ms"), 2000.0);
+}
+
+/// Before anything is measured, each program is executed once, and what it prints is checked.
+#[test]
+fn there_are_programs_for_every_language() {
+    let server = shared_by_all_languages();
+    let url = format!("http://{}", server.client().address());
+    let languages = server.get("/v1/languages").json()["languages"].clone();
+    let names: Vec<_> =
+        languages.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    for payload in ["hello", "fibonacci"] {
+        let mix = names.join(",");
+        let args = ["--mix", &mix, "--payload", payload, "--requests", "1", "--warm-up", "0s"];
+        let (code, report) = report(&url, &args);
+        assert_eq!((code, report["mix"].as_object().unwrap().len()), (0, names.len()));
+    }
 }
 
 #[test]
