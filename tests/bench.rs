@@ -341,7 +341,7 @@ fn answers_that_are_not_right_are_counted_apart() {
         r#"{"status": "timed_out", "stdout": "", "start_kind": "zygote", "detail": "too late"}"#;
     let stub = Stub::start(|number| match number {
         0 => RIGHT,
-        number => match number % 5 {
+        number => match number % 8 {
             0 => Reply::Answer(429, "{}"),
             1 => Reply::Answer(200, WRONG),
             2 => Reply::Answer(200, FAILED_RUN),
@@ -349,15 +349,15 @@ fn answers_that_are_not_right_are_counted_apart() {
             _ => RIGHT,
         },
     });
-    let (code, report) = report(&stub.url(), &["--requests", "50", "--warm-up", "0s", "--timeout", "200ms"]);
+    let (code, report) = report(&stub.url(), &["--requests", "40", "--warm-up", "0s", "--timeout", "1s"]);
     assert_eq!(code, 0);
     let run = &report["runs"][0];
-    for (field, expected) in [("requests", 50), ("ok", 10), ("rejected", 10), ("errors", 30)] {
+    for (field, expected) in [("requests", 40), ("ok", 20), ("rejected", 5), ("errors", 15)] {
         assert_eq!(run[field], expected, "{field} of {run:#}");
     }
-    assert_eq!(run["error_kinds"], json!({"wrong_output": 10, "not_succeeded": 10, "timed_out": 10}));
-    assert_eq!(run["statuses"], json!({"succeeded": 20, "timed_out": 10}));
-    assert_eq!(run["http_statuses"], json!({"200": 30, "429": 10}));
+    assert_eq!(run["error_kinds"], json!({"wrong_output": 5, "not_succeeded": 5, "timed_out": 5}));
+    assert_eq!(run["statuses"], json!({"succeeded": 25, "timed_out": 5}));
+    assert_eq!(run["http_statuses"], json!({"200": 30, "429": 5}));
     assert!(number(run, "/rejected_latency_ms/p50") > 0.0);
 }
 

@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use soulbox_bench::{Comparison, Extent, Plan, Report, Shape, Target, Workload};
+use soulbox_bench::{Comparison, Extent, Plan, Progress, Report, Shape, Target, Workload};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::BenchArgs;
@@ -19,6 +20,9 @@ const API_KEY: &str = "SOULBOX_API_KEY";
 
 /// As shells have it for a command that a SIGINT ended.
 const INTERRUPTED: u8 = 130;
+
+/// Seldom, since drawing takes from what is measured.
+const REDRAW_EVERY: Duration = Duration::from_secs(1);
 
 /// Descriptors that are no connections: standard streams, the runtime's, files that are being written.
 const OTHER_FILES: u64 = 32;
@@ -77,10 +81,8 @@ fn api_key(file: Option<&Path>) -> anyhow::Result<Option<String>> {
 async fn measure(targets: &[Target], workload: &Workload, plan: &Plan) -> anyhow::Result<Vec<Report>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{spinner} run {msg} {elapsed}")?);
-    let progress = |done: soulbox_bench::Progress| {
-        bar.set_message(format!("{} of {}", done.ended + 1, done.all));
-        bar.tick();
-    };
+    bar.enable_steady_tick(REDRAW_EVERY);
+    let progress = |done: Progress| bar.set_message(format!("{} of {}", done.ended + 1, done.all));
     let interrupted = async {
         interrupt.recv().await;
     };
