@@ -257,10 +257,10 @@ mod tests {
     use super::*;
 
     fn compile(syscalls: &str) -> Result<Filters, SeccompError> {
+        let needed = serde_json::to_string(&NEEDED.map(|call| call.name())).unwrap();
         let profile = format!(
             r#"{{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [
-                {{"names": ["sendmsg", "close_range", "execve", "exit_group"], "action": "SCMP_ACT_ALLOW"}}
-                {syscalls}]}}"#
+                {{"names": {needed}, "action": "SCMP_ACT_ALLOW"}} {syscalls}]}}"#
         );
         Filters::compile(&serde_json::from_str(&profile).unwrap())
     }
@@ -316,7 +316,7 @@ mod tests {
     fn a_profile_under_which_no_sandbox_can_be_finished_is_refused() {
         let profile = r#"{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"]}"#;
         let error = Filters::compile(&serde_json::from_str(profile).unwrap()).unwrap_err();
-        assert!(matches!(error, SeccompError::MissingNeeded(Sysno::sendmsg)));
+        assert!(matches!(error, SeccompError::MissingNeeded(_)));
     }
 
     #[test]

@@ -30,6 +30,9 @@ use crate::seqpacket::SeqPacket;
 /// How long an interpreter may take to warm up, also when many do at once on a host with few processors.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long a sandbox that is to be parked may take: whoever runs a program has the processor before it.
+const PARK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long a zygote may take to answer a spawn before it counts as wedged. One takes under a millisecond.
 const SPAWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -214,7 +217,7 @@ impl Zygote {
         disk_bytes: u64,
     ) -> Result<Sandbox, SpawnError> {
         let mut sandbox = self.fork(name, limits, disk_bytes, true).await?;
-        timeout(SPAWN_TIMEOUT, sandbox.parked()).await.unwrap_or(Err(SpawnError::Ended))?;
+        timeout(PARK_TIMEOUT, sandbox.parked()).await.unwrap_or(Err(SpawnError::Ended))?;
         Ok(sandbox)
     }
 
@@ -229,6 +232,9 @@ impl Zygote {
         let holds = Holds { id, _of_zygote: self.sandboxes.token() };
         let id = holds.id.id;
         let leaf = self.instance.leaf(name, limits)?;
+        if let Some(leaf) = leaf.as_ref().filter(|_| park) {
+            leaf.give_way()?;
+        }
         let join_files = leaf.as_ref().map_or_else(|| Ok(Vec::new()), Leaf::open_join_files)?;
         let (premises, theirs) = Premises::new(leaf, disk_bytes, holds, Arc::clone(&self.networks))?;
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);

@@ -162,10 +162,21 @@ impl Leaf {
         self.directories().into_iter().map(open).collect()
     }
 
-    /// Counts cpu time from now on.
+    /// Lets all others have the processor first (`cpu.idle`, Linux 5.15), until [`Leaf::count_from_now`].
+    pub(crate) fn give_way(&self) -> Result<(), CgroupError> {
+        self.write_idle("1")
+    }
+
+    /// Counts cpu time from now on, and takes its share of the processor as any other.
     pub(crate) fn count_from_now(&mut self) -> Result<(), CgroupError> {
+        self.write_idle("0")?;
         self.cpu_time_before = self.whole_cpu_time()?;
         Ok(())
+    }
+
+    fn write_idle(&self, value: &str) -> Result<(), CgroupError> {
+        let (Files::V2 { directory: cpu } | Files::V1 { cpu, .. }) = &self.files;
+        write_where_present(&cpu.join("cpu.idle"), value)
     }
 
     /// Cpu time used so far.
@@ -264,7 +275,11 @@ fn number_where_present(path: &Path) -> Result<u64, CgroupError> {
 
 /// For limits of what a kernel may have been built without (swap).
 fn write_where_present(path: &Path, value: &str) -> Result<(), CgroupError> {
-    where_present(write(path, value)).map(drop)
+    use std::io::Write;
+    // Without O_CREAT, which the kernel refuses with another error than that the file is missing.
+    let written =
+        OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(value.as_bytes()));
+    where_present(written.map_err(CgroupError::io("write to", path))).map(drop)
 }
 
 fn where_present<T>(result: Result<T, CgroupError>) -> Result<Option<T>, CgroupError> {
@@ -305,6 +320,20 @@ mod tests {
         assert_eq!(read("memory.oom.group"), "1");
         assert_eq!(read("pids.max"), "11");
         assert_eq!(read("cpu.max"), "50000 100000");
+    }
+
+    #[test]
+    fn what_was_used_while_others_came_first_is_not_counted() {
+        let (root, mut leaf) = v2_fixture();
+        set(&leaf, "cpu.idle", "0\n");
+        leaf.give_way().unwrap();
+        let idle = || fs::read_to_string(root.path().join("leaf/cpu.idle")).unwrap().trim().to_owned();
+        assert_eq!(idle(), "1");
+        set(&leaf, "cpu.stat", "usage_usec 1500\n");
+        leaf.count_from_now().unwrap();
+        assert_eq!(idle(), "0");
+        set(&leaf, "cpu.stat", "usage_usec 1700\n");
+        assert_eq!(leaf.cpu_time().unwrap(), Duration::from_micros(200));
     }
 
     #[test]
