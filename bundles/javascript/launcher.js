@@ -19,8 +19,8 @@ const WARM_UP = path.join(__dirname, 'warm-up.js');
 /** Bytes before the strings of a program, as the shim returns it. */
 const HEADER = 8;
 
-/** The environment of the zygote, which is that of every program that asks for no other. */
-const ENVIRONMENT = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+/** The environment of the zygote, which is that of every program that asks for no other, in a job's order. */
+const ENVIRONMENT = Object.keys(process.env).sort().map((name) => `${name}=${process.env[name]}`);
 
 /** Loads modules, and compiles and runs a program unlike any other, so that no fork has to be the first. */
 function warmUp(modules) {

@@ -41,8 +41,8 @@ SHIM = "/.soulbox/libsoulbox.so"
 # Where a program is that has no other name.
 MAIN = "/workspace/main.py"
 
-# The environment of the zygote, which is that of every program that asks for no other.
-ENVIRONMENT = [name + b"=" + value for name, value in os.environb.items()]
+# The environment of the zygote, which is that of every program that asks for no other, in a job's order.
+ENVIRONMENT = [name + b"=" + value for name, value in sorted(os.environb.items())]
 
 # A job that asks for nothing else: the program's path and the environment, each ended by NUL.
 USUAL = b"\0".join([MAIN.encode(), *ENVIRONMENT, b""])
