@@ -26,6 +26,7 @@ use crate::engine::{EngineConfig, Renewal};
 use crate::execution::StartKind;
 use crate::limits::Limits;
 use crate::parking::Parking;
+use crate::pool::Pool;
 use crate::prepare::{PrepareError, prepare};
 use crate::roster::Describe;
 use crate::slots::{IdSlot, IdSlots};
@@ -86,13 +87,12 @@ pub(crate) struct Premises {
     prepared_dir: PathBuf,
     /// The limits of a program that asks for none.
     default_limits: Limits,
-    /// Sandboxes of each bundle that wait for a job.
-    parked: usize,
+    pool: Arc<Pool>,
     renewal: Renewal,
 }
 
 impl Premises {
-    pub(crate) fn new(instance: Arc<Instance>, config: &EngineConfig) -> Self {
+    pub(crate) fn new(instance: Arc<Instance>, pool: Arc<Pool>, config: &EngineConfig) -> Self {
         Premises {
             instance,
             slots: Arc::new(IdSlots::new(config.ids)),
@@ -100,7 +100,7 @@ impl Premises {
             rights: config.rights,
             prepared_dir: config.prepared_dir.clone(),
             default_limits: config.limits.default,
-            parked: config.parked,
+            pool,
             renewal: config.renewal,
         }
     }
@@ -183,7 +183,7 @@ impl Keeper {
             filters: Filters::compile(bundle.seccomp())?,
             sandbox_ids: Arc::new(SandboxIds::new(slot.ids().count)),
             slot,
-            parking: Parking::new(bundle.name(), premises.parked),
+            parking: Parking::new(bundle.name(), premises.pool.share_of(bundle.name())),
             bundle: Arc::new(bundle),
             premises: Arc::clone(premises),
             current: Mutex::default(),
@@ -294,7 +294,8 @@ impl Keeper {
         self.set_up(true);
         self.watch(Arc::clone(&zygote));
         drop(current);
-        Parking::refill(self);
+        Parking::refill(self, || true);
+        self.premises.pool.wake();
         Ok((zygote, StartKind::Cold))
     }
 

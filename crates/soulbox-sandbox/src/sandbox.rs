@@ -214,6 +214,11 @@ impl Sandbox {
         Ok(Sandbox { pidfd, job_socket, leaf, networks, _holds: holds })
     }
 
+    /// Memory that is charged to it now, where there are cgroups.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.leaf.as_ref()?.memory_bytes().ok()
+    }
+
     /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.
     ///
     /// # Errors
