@@ -24,8 +24,8 @@ const RUN: Duration = Duration::from_micros(2200);
 const START: Duration = Duration::from_micros(1400);
 const REFILL: Duration = Duration::from_millis(3);
 
-/// What a parked sandbox of Python takes of memory.
-pub(crate) const PARKED_MIB: f64 = 1.5;
+/// What a parked sandbox of Python takes of memory, about.
+pub(crate) const PARKED_MIB: f64 = 1.0;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {

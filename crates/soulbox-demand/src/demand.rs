@@ -47,7 +47,8 @@ pub struct Demand {
     recent: Recent,
     today: Today,
     history: History,
-    prediction: Prediction,
+    /// By the latest prediction.
+    wanted: usize,
 }
 
 impl Demand {
@@ -63,7 +64,7 @@ impl Demand {
             recent: Recent::new(max_idle.mul_f64(MEMORY)),
             today: Today::default(),
             history,
-            prediction: Prediction { wanted: bounds.min, rate: 0.0 },
+            wanted: bounds.min,
             bounds: Bounds { max_idle, ..bounds },
         }
     }
@@ -103,19 +104,14 @@ impl Demand {
         let rate = |depth| self.recent.rate_at(depth).max(self.history.rate_at(unix_time_s, depth));
         let rates: Vec<f64> = (0..depths).map(rate).collect();
         let price = 1.0 / self.bounds.max_idle.as_secs_f64();
-        let worth = worth_keeping(&rates, price, self.prediction.wanted);
-        let wanted = worth.clamp(self.bounds.min, self.bounds.max);
-        self.prediction = Prediction { wanted, rate: self.recent.rate_ahead() };
-        self.prediction
+        let worth = worth_keeping(&rates, price, self.wanted);
+        self.wanted = worth.clamp(self.bounds.min, self.bounds.max);
+        Prediction { wanted: self.wanted, rate: self.recent.rate_ahead() }
     }
 
-    /// The latest prediction.
-    pub fn prediction(&self) -> Prediction {
-        self.prediction
-    }
-
-    /// What is known for the days to come.
-    pub fn history(&self) -> History {
+    /// What is known for the days to come, with all that was seen until now.
+    pub fn history(&mut self, now: Duration, unix_time_s: u64) -> History {
+        self.tick(now, unix_time_s);
         self.today.with(&self.history)
     }
 }
@@ -176,7 +172,8 @@ mod tests {
                 demand.tick(now, day * 24 * 3600 + nine + step * 180);
             }
         }
-        let mut next = Demand::new(BOUNDS, demand.history(), Duration::ZERO);
+        let history = demand.history(4000 * SECOND, 3 * 24 * 3600);
+        let mut next = Demand::new(BOUNDS, history, Duration::ZERO);
         assert_eq!(next.tick(SECOND, 100 * 24 * 3600 + nine - 3600).wanted, 2);
         assert_eq!(next.tick(2 * SECOND, 100 * 24 * 3600 + nine - 60).wanted, 12);
     }

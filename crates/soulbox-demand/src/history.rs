@@ -211,7 +211,9 @@ impl Histories {
 
     /// Keeps that of a bundle, where there is place.
     pub fn put(&mut self, bundle: &str, history: History) {
-        if self.0.len() < MAX_BUNDLES || self.0.contains_key(bundle) {
+        if history == History::default() {
+            self.0.remove(bundle);
+        } else if self.0.len() < MAX_BUNDLES || self.0.contains_key(bundle) {
             self.0.insert(bundle.to_owned(), history);
         }
     }

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use soulbox_demand::{Histories, HistoryError};
@@ -71,7 +72,8 @@ impl DemandFile {
     }
 
     fn try_save(&self, histories: &Histories) -> Result<(), DemandFileError> {
-        let mut file = File::create(&self.new)?;
+        // When who runs what is nobody else's business.
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&self.new)?;
         file.write_all(&histories.encode()?)?;
         file.sync_all()?;
         Ok(fs::rename(&self.new, &self.path)?)
@@ -90,9 +92,8 @@ mod tests {
         let bounds = Bounds { min: 1, max: 9, max_idle: Duration::from_secs(60) };
         let mut demand = Demand::new(bounds, History::default(), Duration::ZERO);
         demand.take(Duration::ZERO);
-        demand.tick(Duration::from_secs(1), 0);
         let mut histories = Histories::default();
-        histories.put("python", demand.history());
+        histories.put("python", demand.history(Duration::from_secs(1), 0));
         histories
     }
 

@@ -41,9 +41,9 @@ impl ParkedConfig {
     }
 }
 
-/// Until one has been measured, and where there are no cgroups to measure it by: what the pages cost that a fork of the
-/// usual interpreters writes to, and the kernel's own for two processes and their namespaces.
-const USUAL_COST_BYTES: u64 = 2 << 20;
+/// Until one has been measured, and where there are no cgroups to measure it by: the pages that a fork of the usual
+/// interpreters writes to before it waits. Measured were 0.1 MiB of Bash, 0.8 of Python and 0.6 of Node.
+const USUAL_COST_BYTES: u64 = 1 << 20;
 
 /// A prediction is made so often at least, and so often in the time that a sandbox may wait in vain.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
@@ -168,11 +168,10 @@ impl Pool {
 
     /// Predicts, and allots what may be allotted to the bundles that are there.
     pub(crate) fn allot(&self, present: &[Present<'_>]) {
-        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let asked: Vec<Asked> = present
             .iter()
             .map(|it| {
-                let prediction = it.share.demand().tick(self.began.elapsed(), unix_time);
+                let prediction = it.share.demand().tick(self.began.elapsed(), unix_time_s());
                 if let Some(cost) = it.cost_bytes {
                     it.share.cost_bytes.store(cost, Ordering::Relaxed);
                 }
@@ -196,10 +195,14 @@ impl Pool {
     pub(crate) fn histories(&self) -> Histories {
         let mut histories = self.before.clone();
         for (bundle, share) in self.shares().iter() {
-            histories.put(bundle, share.demand().history());
+            histories.put(bundle, share.demand().history(self.began.elapsed(), unix_time_s()));
         }
         histories
     }
+}
+
+fn unix_time_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// What would be parked of a bundle if there were memory for it.
@@ -314,8 +317,6 @@ mod tests {
     fn histories_of_bundles_that_are_not_served_now_are_kept() {
         let first = Pool::new(ParkedConfig::by_demand(), Histories::default());
         first.share_of("python").taken(true);
-        let share = first.share_of("python");
-        first.allot(&[Present { bundle: "python", share: &share, parked: 0, cost_bytes: None }]);
         let learnt = first.histories();
         assert_ne!(learnt, Histories::default());
         assert_eq!(Pool::new(ParkedConfig::by_demand(), learnt.clone()).histories(), learnt);
