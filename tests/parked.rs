@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Execution, Process, Server, Setup, eventually, public_directory, within};
+use support::{Execution, Process, Running, Server, Setup, eventually, public_directory, within};
 
 /// What a pool by demand has for Python, as its metrics tell.
 fn gauge(server: &Server, name: &str) -> f64 {
@@ -135,6 +135,26 @@ fn as_many_are_parked_as_come_at_once_and_no_more_when_none_come() {
     let ended = server.metrics().ended("succeeded");
     assert_eq!(gauge(&server, hits) + gauge(&server, misses), ended);
     assert!(gauge(&server, hits) > 1.0 && gauge(&server, misses) > 1.0);
+}
+
+#[test]
+fn a_host_that_is_busy_for_long_has_a_sandbox_parked_all_the_same() {
+    let server = server(2);
+    await_parked(&server, 2);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let program = json!({"code": "import time\ntime.sleep(600)", "limits": {"wall_time_ms": 120_000}});
+    let running: Vec<_> = (0..cores + 2).map(|_| Running::start(&server, program.clone())).collect();
+    running.iter().for_each(Running::await_running);
+    eventually("one is parked, though no run has ended", || {
+        (server.metrics().sum("soulbox_sandboxes_parked", &[]) >= 1.0).then_some(())
+    });
+    assert_eq!(server.metrics().running(), running.len() as f64);
+    assert_eq!(start_kind(&server.execute(json!({"code": "print(1)"}))), "parked");
+    for run in running {
+        run.cancel();
+        run.outcome().is("cancelled");
+    }
+    await_parked(&server, 2);
 }
 
 #[test]

@@ -403,11 +403,14 @@ impl Engine {
         if self.is_draining() {
             return;
         }
-        Keeper::renew_when_due(keeper);
+        let there_is_time = || {
+            let engine = Arc::clone(self);
+            move || engine.has_idle_core()
+        };
+        Keeper::renew_when_due(keeper, there_is_time());
         if self.has_idle_core() && !keeper.is_retired() {
             keeper.parking().share().may_refill();
-            let engine = Arc::clone(self);
-            Parking::refill(keeper, move || engine.has_idle_core());
+            Parking::refill(keeper, there_is_time());
         }
     }
 

@@ -301,7 +301,10 @@ impl Keeper {
 
     /// Replaces the zygote in the background when it was forked often or long enough. The new one is warm, and has
     /// sandboxes that wait, before it takes the place of the old one, which ends with the last of its runs.
-    pub(crate) fn renew_when_due(keeper: &Arc<Self>) {
+    pub(crate) fn renew_when_due(
+        keeper: &Arc<Self>,
+        there_is_time: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
         let Some(old) = keeper.ready_zygote().filter(|zygote| keeper.is_due(zygote)) else { return };
         // One that is retired or stopped needs no other zygote.
         if keeper.is_retired() || keeper.renewing.swap(true, Ordering::AcqRel) {
@@ -311,7 +314,7 @@ impl Keeper {
         // What stops the keeper waits for this too, so that no container comes after.
         keeper.guards.spawn(async move {
             let keeper = renewing;
-            if let Err(error) = keeper.renew(old).await {
+            if let Err(error) = keeper.renew(old, there_is_time).await {
                 let bundle = keeper.bundle.name();
                 tracing::warn!(bundle, error = %error_chain(&error), "a zygote cannot be renewed, and stays");
                 *keeper.current_since() = Instant::now();
@@ -327,7 +330,11 @@ impl Keeper {
             || after.is_some_and(|longest| age >= longest)
     }
 
-    async fn renew(self: &Arc<Self>, old: Arc<Zygote>) -> Result<(), KeeperError> {
+    async fn renew(
+        self: &Arc<Self>,
+        old: Arc<Zygote>,
+        there_is_time: impl Fn() -> bool,
+    ) -> Result<(), KeeperError> {
         let renewed = Arc::new(self.start(MayChange::Nothing).await?);
         // Its end is waited for from here on, whatever becomes of the other.
         self.watch(Arc::clone(&renewed));
@@ -349,7 +356,7 @@ impl Keeper {
             }
             in_place
         };
-        self.parking.renew(&renewed, &self.default_limits().leaf(), take_place).await;
+        self.parking.renew(&renewed, &self.default_limits().leaf(), there_is_time, take_place).await;
         let unwanted = if in_place {
             metrics::counter!("soulbox_zygote_renewals_total", "bundle" => self.bundle.name().to_owned())
                 .increment(1);

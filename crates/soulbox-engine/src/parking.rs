@@ -16,6 +16,9 @@ use crate::pool::Share;
 /// So much of a surplus ends at a time: all at once would take the processor from whom a run comes for just then.
 const ENDED_AT_ONCE: usize = 4;
 
+/// So many wait with a new zygote before it takes the place of the old one, however much there is to do.
+const RENEWED_ANYWAY: usize = 2;
+
 /// A sandbox that waits for a job, and the zygote that it was forked from.
 pub(crate) type Parked = (Arc<Zygote>, Sandbox);
 
@@ -71,16 +74,19 @@ impl Parking {
     }
 
     /// Makes sandboxes of this zygote, and has them wait instead of those that do, which end, if it takes its place
-    /// then: `take_place` tells. Nobody makes sandboxes of another zygote meanwhile.
+    /// then: `take_place` tells. Nobody makes sandboxes of another zygote meanwhile. More than a few are made only as
+    /// long as `there_is_time`; the others follow.
     pub(crate) async fn renew(
         &self,
         zygote: &Arc<Zygote>,
         limits: &LeafLimits,
+        there_is_time: impl Fn() -> bool,
         take_place: impl AsyncFnOnce() -> bool,
     ) {
         let _refill = self.refill.lock().await;
         let mut made = Vec::new();
         while made.len() < self.share.allotted()
+            && (made.len() < RENEWED_ANYWAY || there_is_time())
             && let Some(parked) = self.make_one(zygote, limits).await
         {
             made.push(parked);

@@ -166,8 +166,15 @@ impl Pool {
         let _ = tokio::time::timeout(longest, self.changed.notified()).await;
     }
 
-    /// Predicts, and allots what may be allotted to the bundles that are there.
+    /// Predicts, and allots what may be allotted to the bundles that are there, and nothing to others.
     pub(crate) fn allot(&self, present: &[Present<'_>]) {
+        for (bundle, share) in self.shares().iter() {
+            if present.iter().all(|it| it.bundle != bundle) {
+                share.allotted.store(0, Ordering::Release);
+                // What is not there needs no prediction, but learns that nobody comes.
+                share.demand().tick(self.began.elapsed(), unix_time_s());
+            }
+        }
         let asked: Vec<Asked> = present
             .iter()
             .map(|it| {
@@ -300,6 +307,8 @@ mod tests {
         // What is measured once is known when none is parked.
         pool.allot(&[present(None)]);
         assert_eq!(share.allotted(), 3);
+        pool.allot(&[]);
+        assert_eq!(share.allotted(), 0, "it has no zygote now");
     }
 
     #[test]
