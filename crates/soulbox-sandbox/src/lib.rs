@@ -29,6 +29,7 @@ mod rootless;
 mod sandbox;
 mod seccomp;
 mod seqpacket;
+mod stdin;
 mod sys;
 mod syscall_table;
 mod view;

@@ -12,8 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use globset::GlobSet;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use soulbox_protocol::{Job, ProgramEncoder, SandboxMessage, SetupError, TooLarge};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -28,6 +26,7 @@ use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
 use crate::refused::{RefusedSyscall, refused_syscalls};
 use crate::seqpacket::{Packet, SeqPacket};
+use crate::stdin::StdinPipe;
 use crate::sys;
 use crate::zygote::{Holds, Networks};
 
@@ -548,56 +547,4 @@ async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
         Some(event) if event.readable().await.is_ok() => {}
         _ => std::future::pending().await,
     }
-}
-
-/// The standard input of a run: most fits into the pipe at once, the rest follows as it is read.
-#[derive(Debug)]
-struct StdinPipe<'a> {
-    /// `None` when all is written or the program closed its end.
-    pipe: Option<AsyncFd<OwnedFd>>,
-    rest: &'a [u8],
-}
-
-impl<'a> StdinPipe<'a> {
-    fn new(content: &'a [u8]) -> io::Result<(Self, OwnedFd)> {
-        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-        sys::open_to_all(&read)?;
-        fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        let rest = write_some(&write, content)?;
-        let pipe = if rest.is_empty() { None } else { Some(sys::watch(write, Interest::WRITABLE)?) };
-        Ok((StdinPipe { pipe, rest }, read))
-    }
-
-    /// Resolves when the rest is written; never, when there is none. Cancelling it loses nothing.
-    async fn write_rest(&mut self) {
-        let Some(pipe) = &self.pipe else {
-            return std::future::pending().await;
-        };
-        while let Ok(mut guard) = pipe.writable().await {
-            match guard.try_io(|pipe| write_some(pipe.get_ref(), self.rest)) {
-                Ok(Ok(rest)) => self.rest = rest,
-                // The program does not want the rest.
-                Ok(Err(_)) => break,
-                Err(_) => {}
-            }
-            if self.rest.is_empty() {
-                break;
-            }
-        }
-        self.pipe = None;
-    }
-}
-
-/// Writes what the pipe takes, and returns what it does not.
-fn write_some<'a>(pipe: &OwnedFd, content: &'a [u8]) -> io::Result<&'a [u8]> {
-    let mut rest = content;
-    while !rest.is_empty() {
-        match nix::unistd::write(pipe, rest) {
-            Ok(len) => rest = &rest[len..],
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) if rest.len() < content.len() => return Ok(rest),
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(rest)
 }
