@@ -356,7 +356,7 @@ impl Keeper {
             }
             in_place
         };
-        self.parking.renew(&renewed, &self.default_limits().leaf(), there_is_time, take_place).await;
+        self.parking.renew(&renewed, self.default_limits(), there_is_time, take_place).await;
         let unwanted = if in_place {
             metrics::counter!("soulbox_zygote_renewals_total", "bundle" => self.bundle.name().to_owned())
                 .increment(1);

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use soulbox_sandbox::{LeafLimits, Sandbox, Zygote, error_chain};
+use soulbox_sandbox::{Sandbox, Zygote, error_chain};
 
 use crate::keeper::Keeper;
+use crate::limits::Limits;
 use crate::pool::Share;
 
 /// So much of a surplus ends at a time: all at once would take the processor from whom a run comes for just then.
@@ -79,7 +80,7 @@ impl Parking {
     pub(crate) async fn renew(
         &self,
         zygote: &Arc<Zygote>,
-        limits: &LeafLimits,
+        limits: &Limits,
         there_is_time: impl Fn() -> bool,
         take_place: impl AsyncFnOnce() -> bool,
     ) {
@@ -99,10 +100,10 @@ impl Parking {
         }
     }
 
-    async fn make_one(&self, zygote: &Arc<Zygote>, limits: &LeafLimits) -> Option<Parked> {
+    async fn make_one(&self, zygote: &Arc<Zygote>, limits: &Limits) -> Option<Parked> {
         let name = format!("parked-{}-{}", zygote.id(), self.next_name.fetch_add(1, Ordering::Relaxed));
         let started = Instant::now();
-        match zygote.spawn(&name, limits).await {
+        match zygote.park(&name, &limits.leaf(), limits.disk_bytes).await {
             Ok(sandbox) => {
                 self.share.made_in(started.elapsed());
                 Some((Arc::clone(zygote), sandbox))
@@ -167,7 +168,7 @@ impl Parking {
             while parking.missing() > 0
                 && there_is_time()
                 && let Some(zygote) = keeper.ready_zygote()
-                && let Some(parked) = parking.make_one(&zygote, &keeper.default_limits().leaf()).await
+                && let Some(parked) = parking.make_one(&zygote, keeper.default_limits()).await
             {
                 parking.put(parked);
             }

@@ -90,10 +90,9 @@ impl Share {
         self.demand().may_refill(self.began.elapsed());
     }
 
-    /// How long a zygote took to fork one.
+    /// How long it took to make one.
     pub(crate) fn made_in(&self, took: Duration) {
-        // The answer comes after the first of its two processes; the second takes about as long.
-        self.demand().made_in(2 * took);
+        self.demand().made_in(took);
     }
 }
 

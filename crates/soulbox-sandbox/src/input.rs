@@ -1,6 +1,6 @@
-//! The standard input of a program, written while it runs.
+//! The standard input of a program: all of it is known before the program starts.
 //!
-//! Owns the write end of a pipe and what is not written yet.
+//! Owns the write end of a pipe.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,8 +12,16 @@ use tokio::io::unix::AsyncFd;
 
 use crate::sys;
 
+/// A new pipe: the end to write to, which does not block, and the program's end.
+pub(crate) fn stdin_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    sys::open_to_all(&read)?;
+    fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((write, read))
+}
+
 /// The standard input of a run: most fits into the pipe at once, the rest follows as it is read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct StdinPipe<'a> {
     /// `None` when all is written or the program closed its end.
     pipe: Option<AsyncFd<OwnedFd>>,
@@ -21,13 +29,11 @@ pub(crate) struct StdinPipe<'a> {
 }
 
 impl<'a> StdinPipe<'a> {
-    pub(crate) fn new(content: &'a [u8]) -> io::Result<(Self, OwnedFd)> {
-        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-        sys::open_to_all(&read)?;
-        fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    /// Writes what fits now into the pipe's end.
+    pub(crate) fn new(write: OwnedFd, content: &'a [u8]) -> io::Result<Self> {
         let rest = write_some(&write, content)?;
         let pipe = if rest.is_empty() { None } else { Some(sys::watch(write, Interest::WRITABLE)?) };
-        Ok((StdinPipe { pipe, rest }, read))
+        Ok(StdinPipe { pipe, rest })
     }
 
     /// Resolves when the rest is written; never, when there is none. Cancelling it loses nothing.
