@@ -73,6 +73,22 @@ fn a_request_has_its_own_limits_in_a_parked_sandbox() {
         let peak = execution.usage("memory_peak_bytes");
         assert!(peak <= memory as f64 && peak > memory as f64 * 0.9, "{peak} of {memory}");
     }
+    let fills = "try:\n    open('/tmp/f', 'wb').write(bytes(1 << 30))\nexcept OSError as error: print(error.errno)\nimport os; print(os.path.getsize('/tmp/f') + os.path.getsize('main.py') >> 20)";
+    for disk in [1u64 << 20, 100 << 20] {
+        await_parked(&server, 1);
+        let limits = json!({"disk_bytes": disk, "memory_bytes": 512 << 20});
+        let execution = server.execute(json!({"code": fills, "limits": limits}));
+        assert_eq!(start_kind(&execution), "parked");
+        let written = (disk >> 20) - 1;
+        execution.is("succeeded");
+        assert!(
+            execution.stdout().starts_with("28\n") || execution.stdout().starts_with("27\n"),
+            "{}",
+            execution.stdout()
+        );
+        let size: u64 = execution.stdout().lines().last().unwrap().parse().unwrap();
+        assert!(size >= written && size <= disk >> 20, "{size} of {disk}");
+    }
     await_parked(&server, 1);
     let threads =
         "import threading, time\nfor _ in range(10): threading.Thread(target=time.sleep, args=(1,)).start()";
@@ -82,6 +98,43 @@ fn a_request_has_its_own_limits_in_a_parked_sandbox() {
     await_parked(&server, 1);
     let execution = server.execute(json!({"code": "while True: pass", "limits": {"wall_time_ms": 100}}));
     assert_eq!(start_kind(execution.is("timed_out")), "parked");
+}
+
+/// What a program finds when it looks around.
+const SURROUNDINGS: [(&str, &str); 2] = [
+    (
+        "python",
+        "import gc, os, sys, threading\n\
+         print(sorted(globals()), sorted(sys.modules), os.listdir('/workspace'), os.listdir('/tmp'), os.listdir('/proc/self/fd'))\n\
+         print(len(os.environ), os.getcwd(), sys.argv, threading.enumerate()[0].native_id, os.getpid())\n\
+         print(sys.getrecursionlimit(), sys.exc_info(), sys.path, gc.isenabled(), gc.garbage, sorted(os.listdir('/proc')))",
+    ),
+    (
+        "javascript",
+        "const fs = require('fs');\n\
+         console.log(Object.keys(globalThis), Object.keys(require.cache), module.children.length, process._getActiveHandles().length);\n\
+         console.log(fs.readdirSync('/workspace'), fs.readdirSync('/tmp'), fs.readdirSync('/proc/self/fd'), process.argv, process.cwd());\n\
+         console.log(process.listenerCount('exit'), process.exitCode, process.listenerCount('beforeExit'), fs.readdirSync('/proc'));",
+    ),
+];
+
+#[test]
+fn nothing_of_the_rehearsal_is_seen() {
+    let look_around = |parked: usize, kind: &str| {
+        let server = Setup::new().all_languages().config(&format!("parked = {parked}\n")).start();
+        SURROUNDINGS.map(|(language, code)| {
+            if parked > 0 {
+                let labels = [("bundle", language)];
+                eventually("one is parked", || {
+                    (server.metrics().sum("soulbox_sandboxes_parked", &labels) == 1.0).then_some(())
+                });
+            }
+            let execution = server.execute(json!({"language": language, "code": code}));
+            assert_eq!(start_kind(execution.is("succeeded")), kind);
+            execution.stdout().to_owned()
+        })
+    };
+    assert_eq!(look_around(1, "parked"), look_around(0, "zygote"));
 }
 
 #[test]

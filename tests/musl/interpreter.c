@@ -8,10 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct hooks {
-    void (*before_fork)(void), (*after_fork_parent)(void), (*after_fork_child)(void);
-};
-
 struct sandboxed {
     const char *strings;
     size_t strings_len;
@@ -61,12 +57,12 @@ int main(int argc, char **argv) {
         fputs(dlerror(), stderr);
         return 1;
     }
-    int (*serve)(const struct hooks *, struct sandboxed *) =
-        (int (*)(const struct hooks *, struct sandboxed *))dlsym(shim, "soulbox_serve");
-    struct hooks hooks = {0};
-    struct sandboxed sandboxed;
-    if (!serve || serve(&hooks, &sandboxed) < 0) {
+    int (*serve)(void) = (int (*)(void))dlsym(shim, "soulbox_serve");
+    void (*receive)(struct sandboxed *) = (void (*)(struct sandboxed *))dlsym(shim, "soulbox_receive");
+    if (!serve || !receive || serve() < 0) {
         return 1;
     }
+    struct sandboxed sandboxed;
+    receive(&sandboxed);
     return run(sandboxed.strings);
 }

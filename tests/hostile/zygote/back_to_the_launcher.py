@@ -15,7 +15,7 @@ with open('/proc/self/maps') as maps:
     shims = {line.split()[5] for line in maps if '/.soulbox/' in line}
 libraries = [ctypes.CDLL(path) for path in shims]
 functions = [getattr(library, name) for library in libraries for name in dir(library) if not name.startswith('_')]
-for name in ('soulbox_serve', 'soulbox_zygote', 'serve', 'zygote_main', 'soulbox_main'):
+for name in ('soulbox_serve', 'soulbox_receive', 'soulbox_zygote', 'serve', 'zygote_main', 'soulbox_main'):
     for library in libraries:
         try:
             functions.append(getattr(library, name))
