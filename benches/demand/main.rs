@@ -22,7 +22,7 @@ Made by `cargo bench -q -p soulbox-demand --bench demand`; the same each time, i
 A trace is a list of arrivals. The simulated server has two cores; a run takes 2.2 ms of one, and 1.4 ms more if no
 sandbox waits for it. Sandboxes are made one after the other in 3 ms each, when a run has ended and a core is free. Every
 second the predictor says how many shall wait: at least 2 and at most 32, unless it is a fixed number. *Hits* are
-the requests for which a sandbox waited. *Parked* is how many waited on average, *MiB·h* what that costs at 1 MiB
+the requests for which a sandbox waited. *Parked* is how many waited on average, *MiB·h* what that costs at 1.3 MiB
 each.
 
 *Marginal use* is what the server does (`crates/soulbox-demand`): it keeps the n-th sandbox as long as it is used once

@@ -25,7 +25,7 @@ const START: Duration = Duration::from_micros(1400);
 const REFILL: Duration = Duration::from_millis(3);
 
 /// What a parked sandbox of Python takes of memory, about.
-pub(crate) const PARKED_MIB: f64 = 1.0;
+pub(crate) const PARKED_MIB: f64 = 1.3;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
