@@ -4,8 +4,28 @@
 
 mod support;
 
-use serde_json::json;
-use support::{Execution, Process, Server, Setup, eventually};
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{Execution, Process, Running, Server, Setup, eventually, public_directory, within};
+
+/// What a pool by demand has for Python, as its metrics tell.
+fn gauge(server: &Server, name: &str) -> f64 {
+    server.metrics().sum(name, &[("bundle", "python")])
+}
+
+/// So many programs that run at the same time.
+fn burst(server: &Server, size: usize) {
+    let program = json!({"code": "import time\ntime.sleep(0.2)"});
+    std::thread::scope(|scope| {
+        for _ in 0..size {
+            scope.spawn(|| {
+                server.execute(program.clone()).is("succeeded");
+            });
+        }
+    });
+}
 
 fn server(parked: usize) -> Server {
     Setup::new().config(&format!("parked = {parked}\n")).start()
@@ -146,4 +166,122 @@ fn parked_sandboxes_end_with_their_zygote() {
     });
     await_parked(&server, 2);
     assert_eq!(server.run("print('again')"), "again\n");
+}
+
+#[test]
+fn as_many_are_parked_as_come_at_once_and_no_more_when_none_come() {
+    let server = Setup::new().config("parked = { min = 1, max = 6, max_idle = \"4s\" }").start();
+    await_parked(&server, 1);
+    let parked = || {
+        let parked = gauge(&server, "soulbox_sandboxes_parked");
+        assert!(parked <= 6.0, "{parked}");
+        parked
+    };
+    eventually("the pool has grown", || {
+        burst(&server, 10);
+        within(Duration::from_secs(1), || (parked() == 6.0).then_some(()))
+    });
+    let execution = server.execute(json!({"code": "print(1)"}));
+    assert_eq!(start_kind(&execution), "parked");
+    eventually("the pool has shrunk", || (parked() == 1.0).then_some(()));
+    let (hits, misses) = ("soulbox_pool_hits_total", "soulbox_pool_misses_total");
+    let ended = server.metrics().ended("succeeded");
+    assert_eq!(gauge(&server, hits) + gauge(&server, misses), ended);
+    assert!(gauge(&server, hits) > 1.0 && gauge(&server, misses) > 1.0);
+}
+
+#[test]
+fn a_host_that_is_busy_for_long_has_a_sandbox_parked_all_the_same() {
+    let server = server(2);
+    await_parked(&server, 2);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let program = json!({"code": "import time\ntime.sleep(600)", "limits": {"wall_time_ms": 120_000}});
+    let running: Vec<_> = (0..cores + 2).map(|_| Running::start(&server, program.clone())).collect();
+    running.iter().for_each(Running::await_running);
+    eventually("one is parked, though no run has ended", || {
+        (server.metrics().sum("soulbox_sandboxes_parked", &[]) >= 1.0).then_some(())
+    });
+    assert_eq!(server.metrics().running(), running.len() as f64);
+    assert_eq!(start_kind(&server.execute(json!({"code": "print(1)"}))), "parked");
+    for run in running {
+        run.cancel();
+        run.outcome().is("cancelled");
+    }
+    await_parked(&server, 2);
+}
+
+#[test]
+fn all_that_are_parked_keep_to_one_bound_on_memory() {
+    const MAX_MEMORY: f64 = 4.0 * 1024.0 * 1024.0;
+    let config = "parked = { max = 30, max_memory = \"4 MiB\" }\nlanguages = [\"bash\", \"python\"]";
+    let server = Setup::new().config(config).start();
+    let all = |name| server.metrics().sum(name, &[]);
+    assert_eq!(all("soulbox_pool_memory_limit_bytes"), MAX_MEMORY);
+    eventually("there is more demand than memory", || {
+        burst(&server, 30);
+        within(Duration::from_secs(1), || {
+            let (predicted, wanted) =
+                (gauge(&server, "soulbox_pool_predicted"), gauge(&server, "soulbox_pool_wanted"));
+            (predicted >= 20.0 && wanted < predicted).then_some(())
+        })
+    });
+    eventually("those are parked that there is memory for", || {
+        let (parked, wanted) = (all("soulbox_sandboxes_parked"), all("soulbox_pool_wanted"));
+        let memory = all("soulbox_pool_memory_bytes");
+        let measured = gauge(&server, "soulbox_pool_memory_bytes") > 0.0;
+        (parked == wanted && measured && memory <= MAX_MEMORY).then_some(())
+    });
+}
+
+#[test]
+fn demand_is_known_again_after_a_restart() {
+    let state = public_directory();
+    let file = state.path().join("demand.json");
+    let server = || {
+        let config = "parked = { min = 1, max = 5 }";
+        let server = Setup::new().state_dir(state.path()).config(config).start();
+        eventually("one is parked", || (gauge(&server, "soulbox_sandboxes_parked") >= 1.0).then_some(()));
+        server
+    };
+    let first = server();
+    eventually("the pool has grown", || {
+        burst(&first, 10);
+        within(Duration::from_secs(1), || (gauge(&first, "soulbox_sandboxes_parked") == 5.0).then_some(()))
+    });
+    drop(first);
+    let saved: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!((&saved["format"], &saved["version"]), (&json!("soulbox-demand"), &json!(1)));
+    let slots = saved["bundles"]["python"].as_object().unwrap();
+    assert!(slots.values().any(|slot| slot["uses"].as_array().unwrap().len() == 5), "{saved}");
+
+    // Nobody has asked for anything yet.
+    let second = server();
+    eventually("the pool is as large as it was", || {
+        (gauge(&second, "soulbox_sandboxes_parked") == 5.0).then_some(())
+    });
+    assert_eq!(gauge(&second, "soulbox_pool_hits_total"), 0.0);
+    drop(second);
+
+    fs::write(&file, "{\"format\": \"of another program\", \"version\": 1}").unwrap();
+    let third = server();
+    assert!(third.log().contains("what was known of demand cannot be used"), "{}", third.log());
+    third.run("print(1)");
+    drop(third);
+    let replaced: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert!(replaced["bundles"]["python"].is_object(), "{replaced}");
+}
+
+#[test]
+fn without_a_pool_nothing_is_parked_nor_learnt() {
+    let state = public_directory();
+    let server = Setup::new().state_dir(state.path()).config("parked = 0").start();
+    burst(&server, 5);
+    assert_eq!(start_kind(&server.execute(json!({"code": "print(1)"}))), "zygote");
+    let metrics = server.metrics();
+    assert_eq!(metrics.sum("soulbox_sandboxes_parked", &[]), 0.0);
+    assert!(!metrics.has("soulbox_pool_wanted"));
+    let is_parked = |leaf: &std::path::PathBuf| leaf.to_string_lossy().contains("/parked-");
+    assert!(!server.leaves().iter().any(is_parked));
+    drop(server);
+    assert!(!state.path().join("demand.json").exists());
 }

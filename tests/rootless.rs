@@ -206,6 +206,23 @@ fn serve(user: &Ordinary) -> Server {
     Setup::new().user(user).state_dir(&user.state_dir()).config(&config).start()
 }
 
+#[test]
+fn what_is_learnt_of_demand_is_kept_for_the_next_server() {
+    let user = Ordinary::new();
+    let config = format!("{ALLOWED}\nlanguages = [\"bash\"]\nparked = {{ min = 1, max = 2 }}\n");
+    let server = Setup::new().user(&user).state_dir(&user.state_dir()).config(&config).start();
+    eventually("one is parked", || {
+        (server.metrics().sum("soulbox_sandboxes_parked", &[]) == 1.0).then_some(())
+    });
+    let execution = server.execute(json!({"language": "bash", "code": "echo hello"}));
+    assert_eq!(execution.is("succeeded").document()["start_kind"], "parked");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+    let saved = fs::read(user.state_dir().join("demand.json")).unwrap();
+    let saved: Value = serde_json::from_slice(&saved).unwrap();
+    assert!(saved["bundles"]["bash"].is_object(), "{saved}");
+}
+
 /// The processes that run programs, by their pids on the host: pid 2 of a namespace in a container's.
 fn main_processes(server: &Server) -> Vec<i32> {
     let namespaces = |pid: i32| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -95,7 +95,7 @@ impl Judge {
             program: None,
         };
         let catalogue = Catalogue::new(&config.state_dir, wanted);
-        let parked = config.parked;
+        let parked = config.parked.max;
         let engine = Engine::new(config, catalogue)?;
         engine.warm_up().await;
         Ok(Judge { engine, parked, bait })

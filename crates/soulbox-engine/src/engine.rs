@@ -10,6 +10,7 @@ use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
 
 use crate::admission::{Admission, Bounds, QueuePlace};
+use crate::attendant::Attendant;
 use crate::compile::Binaries;
 use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing, judge};
 use crate::fleet::{Change, Fleet, ReloadError};
@@ -18,6 +19,7 @@ use crate::job::{Done, Job};
 use crate::keeper::Keeper;
 use crate::limits::{LimitName, LimitPolicy, Limits, OF_CGROUPS, names};
 use crate::parking::Parking;
+use crate::pool::ParkedConfig;
 use crate::registry::{Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target};
 use crate::slots::IdSupply;
@@ -57,7 +59,7 @@ pub struct EngineConfig {
     /// Memory for compiled programs that are kept for their next execution.
     pub binaries_bytes: u64,
     /// Sandboxes of each bundle that wait for a job.
-    pub parked: usize,
+    pub parked: ParkedConfig,
     /// When a zygote has been forked often or long enough.
     pub renewal: Renewal,
 }
@@ -91,7 +93,7 @@ impl EngineConfig {
             remembered: 256,
             remembered_bytes: 16 << 20,
             binaries_bytes: 128 << 20,
-            parked: 2,
+            parked: ParkedConfig::by_demand(),
             renewal: Renewal {
                 after_runs: NonZeroU64::new(10_000),
                 after: Some(Duration::from_secs(60 * 60)),
@@ -145,6 +147,7 @@ pub struct Engine {
     /// The limits that are not in force.
     unenforced: &'static [LimitName],
     fleet: Fleet,
+    attendant: Attendant,
     admission: Admission,
     registry: Registry,
     binaries: Binaries,
@@ -154,16 +157,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Claims a place on the host. Zygotes are started by [`Engine::warm_up`] or the first execution.
+    /// Claims a place on the host, within a runtime. Zygotes are started by [`Engine::warm_up`] or the first execution.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn new(config: EngineConfig, catalogue: Catalogue) -> Result<Arc<Self>, StartError> {
         let instance = Arc::new(Instance::claim(&config.state_dir, config.rights)?);
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
-        let fleet = Fleet::new(catalogue, Arc::clone(&instance), &config);
         describe_metrics();
-        Ok(Arc::new(Engine {
+        let attendant = Attendant::new(&config, &instance);
+        let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
+        let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
                 max_concurrent: config.max_concurrent,
                 max_queued: config.max_queued,
@@ -176,9 +180,12 @@ impl Engine {
             instance,
             unenforced,
             fleet,
+            attendant,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
-        }))
+        });
+        engine.attendant.begin(Arc::downgrade(&engine));
+        Ok(engine)
     }
 
     /// Starts the zygote of every bundle that this host can start.
@@ -371,15 +378,39 @@ impl Engine {
         queued > 0 || running > self.cores
     }
 
+    /// Whether there is time to do something for requests to come.
+    pub(crate) fn has_idle_core(&self) -> bool {
+        let (queued, running) = self.load();
+        queued == 0 && running < self.cores
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn attendant(&self) -> &Attendant {
+        &self.attendant
+    }
+
+    /// All keepers that are in their place.
+    pub(crate) fn keepers(&self) -> Vec<Arc<Keeper>> {
+        self.fleet.keepers()
+    }
+
     /// Does what is to be done after a run: a zygote that was forked often enough is renewed, and sandboxes are
     /// parked for requests to come, unless those that are there want the processor.
-    fn park(&self, keeper: &Arc<Keeper>) {
-        if self.draining.load(Ordering::Acquire) {
+    fn park(self: &Arc<Self>, keeper: &Arc<Keeper>) {
+        if self.is_draining() {
             return;
         }
-        Keeper::renew_when_due(keeper);
-        if !self.is_busy() && !keeper.is_retired() {
-            Parking::refill(keeper);
+        let there_is_time = || {
+            let engine = Arc::clone(self);
+            move || engine.has_idle_core()
+        };
+        Keeper::renew_when_due(keeper, there_is_time());
+        if self.has_idle_core() && !keeper.is_retired() {
+            keeper.parking().share().may_refill();
+            Parking::refill(keeper, there_is_time());
         }
     }
 
@@ -450,6 +481,7 @@ impl Engine {
                 ticket.outcome().await;
             }
         }
+        self.attendant.save().await;
         self.fleet.close().await;
     }
 }
@@ -478,7 +510,6 @@ fn describe_metrics() {
         "Zygotes that were replaced for their age, by bundle."
     );
     describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
-    describe_gauge!("soulbox_sandboxes_parked", "Sandboxes that wait for a job, by bundle.");
     describe_counter!("soulbox_bundle_reloads_total", "Reloads of bundles, by bundle and result.");
     describe_gauge!("soulbox_executions_running", "Executions that run.");
     describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::{Engine, EngineConfig};
 use crate::info::{BundleInfo, LanguageInfo};
 use crate::keeper::{Hold, Keeper, Premises};
+use crate::pool::Pool;
 use crate::request::{RequestError, Target};
 use crate::roster::{Entry, Roster};
 
@@ -82,8 +83,13 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Reads all bundles. Nothing is started.
-    pub(crate) fn new(catalogue: Catalogue, instance: Arc<Instance>, config: &EngineConfig) -> Self {
-        let premises = Arc::new(Premises::new(instance, config));
+    pub(crate) fn new(
+        catalogue: Catalogue,
+        instance: Arc<Instance>,
+        pool: Arc<Pool>,
+        config: &EngineConfig,
+    ) -> Self {
+        let premises = Arc::new(Premises::new(instance, pool, config));
         let entry = |(name, found): (String, Result<Bundle, LoadError>)| {
             let keeper = found
                 .map_err(|error| error_chain(&error))

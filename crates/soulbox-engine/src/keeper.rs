@@ -26,6 +26,7 @@ use crate::engine::{EngineConfig, Renewal};
 use crate::execution::StartKind;
 use crate::limits::Limits;
 use crate::parking::Parking;
+use crate::pool::Pool;
 use crate::prepare::{PrepareError, prepare};
 use crate::roster::Describe;
 use crate::slots::{IdSlot, IdSlots};
@@ -86,13 +87,12 @@ pub(crate) struct Premises {
     prepared_dir: PathBuf,
     /// The limits of a program that asks for none.
     default_limits: Limits,
-    /// Sandboxes of each bundle that wait for a job.
-    parked: usize,
+    pool: Arc<Pool>,
     renewal: Renewal,
 }
 
 impl Premises {
-    pub(crate) fn new(instance: Arc<Instance>, config: &EngineConfig) -> Self {
+    pub(crate) fn new(instance: Arc<Instance>, pool: Arc<Pool>, config: &EngineConfig) -> Self {
         Premises {
             instance,
             slots: Arc::new(IdSlots::new(config.ids)),
@@ -100,7 +100,7 @@ impl Premises {
             rights: config.rights,
             prepared_dir: config.prepared_dir.clone(),
             default_limits: config.limits.default,
-            parked: config.parked,
+            pool,
             renewal: config.renewal,
         }
     }
@@ -183,7 +183,7 @@ impl Keeper {
             filters: Filters::compile(bundle.seccomp())?,
             sandbox_ids: Arc::new(SandboxIds::new(slot.ids().count)),
             slot,
-            parking: Parking::new(bundle.name(), premises.parked),
+            parking: Parking::new(bundle.name(), premises.pool.share_of(bundle.name())),
             bundle: Arc::new(bundle),
             premises: Arc::clone(premises),
             current: Mutex::default(),
@@ -294,13 +294,17 @@ impl Keeper {
         self.set_up(true);
         self.watch(Arc::clone(&zygote));
         drop(current);
-        Parking::refill(self);
+        Parking::refill(self, || true);
+        self.premises.pool.wake();
         Ok((zygote, StartKind::Cold))
     }
 
     /// Replaces the zygote in the background when it was forked often or long enough. The new one is warm, and has
     /// sandboxes that wait, before it takes the place of the old one, which ends with the last of its runs.
-    pub(crate) fn renew_when_due(keeper: &Arc<Self>) {
+    pub(crate) fn renew_when_due(
+        keeper: &Arc<Self>,
+        there_is_time: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
         let Some(old) = keeper.ready_zygote().filter(|zygote| keeper.is_due(zygote)) else { return };
         // One that is retired or stopped needs no other zygote.
         if keeper.is_retired() || keeper.renewing.swap(true, Ordering::AcqRel) {
@@ -310,7 +314,7 @@ impl Keeper {
         // What stops the keeper waits for this too, so that no container comes after.
         keeper.guards.spawn(async move {
             let keeper = renewing;
-            if let Err(error) = keeper.renew(old).await {
+            if let Err(error) = keeper.renew(old, there_is_time).await {
                 let bundle = keeper.bundle.name();
                 tracing::warn!(bundle, error = %error_chain(&error), "a zygote cannot be renewed, and stays");
                 *keeper.current_since() = Instant::now();
@@ -326,7 +330,11 @@ impl Keeper {
             || after.is_some_and(|longest| age >= longest)
     }
 
-    async fn renew(self: &Arc<Self>, old: Arc<Zygote>) -> Result<(), KeeperError> {
+    async fn renew(
+        self: &Arc<Self>,
+        old: Arc<Zygote>,
+        there_is_time: impl Fn() -> bool,
+    ) -> Result<(), KeeperError> {
         let renewed = Arc::new(self.start(MayChange::Nothing).await?);
         // Its end is waited for from here on, whatever becomes of the other.
         self.watch(Arc::clone(&renewed));
@@ -348,7 +356,7 @@ impl Keeper {
             }
             in_place
         };
-        self.parking.renew(&renewed, self.default_limits(), take_place).await;
+        self.parking.renew(&renewed, self.default_limits(), there_is_time, take_place).await;
         let unwanted = if in_place {
             metrics::counter!("soulbox_zygote_renewals_total", "bundle" => self.bundle.name().to_owned())
                 .increment(1);

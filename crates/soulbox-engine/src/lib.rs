@@ -11,7 +11,9 @@
 //! ```
 
 mod admission;
+mod attendant;
 mod compile;
+mod demand_file;
 mod engine;
 mod execution;
 mod fleet;
@@ -22,6 +24,7 @@ mod job;
 mod keeper;
 mod limits;
 mod parking;
+mod pool;
 mod prepare;
 mod registry;
 mod request;
@@ -34,6 +37,7 @@ pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
 pub use fleet::{Change, ReloadError};
 pub use info::{BundleInfo, BundleState, LanguageInfo, ReadBundle};
 pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest, UnknownLimit};
+pub use pool::ParkedConfig;
 pub use registry::{Snapshot, Ticket};
 pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,

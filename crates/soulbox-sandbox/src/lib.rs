@@ -25,6 +25,7 @@ mod instance;
 mod layers;
 mod memory_file;
 mod output;
+mod pidfd;
 mod refused;
 mod rootless;
 mod sandbox;

@@ -25,6 +25,7 @@ use crate::input::{StdinPipe, stdin_pipe};
 use crate::instance::open_files_limit;
 use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
+use crate::pidfd::KillOnDrop;
 use crate::refused::{RefusedSyscall, refused_syscalls};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
@@ -220,24 +221,6 @@ impl Premises {
     }
 }
 
-/// pid 1 of the sandbox: every other process ends with it (pid_namespaces(7)).
-#[derive(Debug)]
-struct KillOnDrop(AsyncFd<OwnedFd>);
-
-impl KillOnDrop {
-    fn kill(&self) {
-        if let Err(error) = sys::pidfd_kill(self.0.get_ref()) {
-            tracing::error!(%error, "cannot end a sandbox");
-        }
-    }
-}
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 impl Sandbox {
     pub(crate) fn new(pidfd: OwnedFd, premises: Premises) -> Result<Self, SpawnError> {
         let pidfd = KillOnDrop(sys::watch(pidfd, Interest::READABLE)?);
@@ -257,6 +240,11 @@ impl Sandbox {
             _ => return Err(SpawnError::Ended),
         }
         Ok(self.leaf.as_mut().map_or(Ok(()), Leaf::count_from_now)?)
+    }
+
+    /// Memory that is charged to it now, where there are cgroups.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.leaf.as_ref()?.memory_bytes().ok()
     }
 
     /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use soulbox_api::ApiKey;
 use soulbox_bundle::store::BundleName;
 use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
-use soulbox_engine::{EngineConfig, IdSupply, Limits, Rights};
+use soulbox_engine::{EngineConfig, IdSupply, Limits, ParkedConfig, Rights};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -38,11 +38,28 @@ struct RawConfig {
     allow_unenforced: Vec<String>,
     languages: Option<Vec<String>>,
     bundles: Option<Vec<String>>,
-    parked: Option<usize>,
+    parked: Option<RawParked>,
     zygote_max_runs: Option<u64>,
     zygote_max_age: Option<String>,
     max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
+}
+
+/// Always so many, or by demand within bounds.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "parked is a number, or has some of min, max, max_idle and max_memory")]
+enum RawParked {
+    Fixed(usize),
+    ByDemand(RawParkedBounds),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawParkedBounds {
+    min: Option<usize>,
+    max: Option<usize>,
+    max_idle: Option<String>,
+    max_memory: Option<ByteSize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -127,7 +144,9 @@ impl ServeConfig {
         raw.limits.maximum.apply(&mut engine.limits.maximum).context("limits.maximum")?;
         raw.limits.compile.apply(&mut engine.limits.compile).context("limits.compile")?;
         engine.limits.check().context("limits.default")?;
-        engine.parked = raw.parked.unwrap_or(engine.parked);
+        if let Some(parked) = raw.parked {
+            engine.parked = parked.resolve(engine.parked).context("parked")?;
+        }
         if let Some(runs) = raw.zygote_max_runs {
             engine.renewal.after_runs = NonZeroU64::new(runs);
         }
@@ -175,6 +194,28 @@ fn embedded_languages() -> anyhow::Result<Vec<String>> {
     let bundles = Folder::embedded_names().map(|name| Bundle::embedded(&name));
     let bundles = bundles.filter_map(Result::transpose);
     Ok(bundles.map(|bundle| bundle.map(|bundle| bundle.language().to_owned())).collect::<Result<_, _>>()?)
+}
+
+impl RawParked {
+    fn resolve(self, usual: ParkedConfig) -> anyhow::Result<ParkedConfig> {
+        let parked = match self {
+            RawParked::Fixed(number) => ParkedConfig::fixed(number),
+            RawParked::ByDemand(bounds) => ParkedConfig {
+                min: bounds.min.unwrap_or(usual.min.min(bounds.max.unwrap_or(usual.max))),
+                max: bounds.max.unwrap_or(usual.max.max(bounds.min.unwrap_or(0))),
+                max_idle: bounds
+                    .max_idle
+                    .as_deref()
+                    .map_or(Ok(usual.max_idle), duration)
+                    .context("max_idle")?,
+                max_memory_bytes: bounds.max_memory.map_or(usual.max_memory_bytes, |size| size.as_u64()),
+            },
+        };
+        anyhow::ensure!(parked.min <= parked.max, "min {} is more than max {}", parked.min, parked.max);
+        anyhow::ensure!(parked.max <= ParkedConfig::MOST, "max is at most {}", ParkedConfig::MOST);
+        anyhow::ensure!(!parked.max_idle.is_zero(), "max_idle is more than 0s");
+        Ok(parked)
+    }
 }
 
 impl RawLimitSet {
@@ -268,6 +309,27 @@ mod tests {
         assert_eq!(config.engine.allow_unenforced, [LimitName::Memory, LimitName::Pids]);
         let error = load("allow_unenforced = [\"memory\"]").unwrap_err();
         assert!(format!("{error:#}").contains("memory_bytes"), "{error:#}");
+    }
+
+    #[test]
+    fn sandboxes_are_parked_by_demand_or_in_a_fixed_number() {
+        let parked = |text: &str| load(text).map(|config| config.engine.parked);
+        assert_eq!(parked("").unwrap(), ParkedConfig::by_demand());
+        assert_eq!(parked("parked = 3").unwrap(), ParkedConfig::fixed(3));
+        assert_eq!(parked("parked = 0").unwrap().max, 0);
+        let some = "parked = { max = 9, max_idle = \"1m\", max_memory = \"1 GiB\" }";
+        let bounds =
+            ParkedConfig { min: 2, max: 9, max_idle: Duration::from_secs(60), max_memory_bytes: 1 << 30 };
+        assert_eq!(parked(some).unwrap(), bounds);
+        let range = |text: &str| parked(text).map(|parked| (parked.min, parked.max)).unwrap();
+        assert_eq!(range("[parked]\nmin = 40"), (40, 40));
+        assert_eq!(range("[parked]\nmax = 1"), (1, 1));
+        for wrong in
+            ["min = 3\nmax = 2", "max = 1000", "max_idle = \"0s\"", "least = 1", "max_idle = \"soon\""]
+        {
+            let error = format!("{:#}", parked(&format!("[parked]\n{wrong}")).unwrap_err());
+            assert!(error.contains("max") && error.contains("parked"), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -193,6 +193,14 @@ impl Leaf {
         }
     }
 
+    /// Memory that is charged now.
+    pub(crate) fn memory_bytes(&self) -> Result<u64, CgroupError> {
+        match &self.files {
+            Files::V2 { directory } => number(&directory.join("memory.current")),
+            Files::V1 { memory, .. } => number(&memory.join("memory.usage_in_bytes")),
+        }
+    }
+
     /// What the run has used until now.
     pub(crate) fn usage(&self) -> Result<LeafUsage, CgroupError> {
         let (memory_peak, oom, pids) = match &self.files {
@@ -341,6 +349,8 @@ mod tests {
         let (_root, leaf) = v2_fixture();
         set(&leaf, "cpu.stat", "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\n");
         set(&leaf, "memory.peak", "4096\n");
+        set(&leaf, "memory.current", "2048\n");
+        assert_eq!(leaf.memory_bytes().unwrap(), 2048);
         set(&leaf, "memory.events", "low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\noom_group_kill 1\n");
         set(&leaf, "pids.peak", "3\n");
         set(&leaf, "pids.events", "max 7\n");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use soulbox_engine::{
     BundleState, Catalogue, CgroupMode, Engine, EngineConfig, ExecutionRequest, LanguageInfo, LimitName,
-    StartError, Status, Target, Wanted,
+    ParkedConfig, StartError, Status, Target, Wanted,
 };
 use soulbox_sandbox::HostFacts;
 
@@ -67,7 +67,8 @@ struct Report {
 pub(crate) fn doctor(args: &DoctorArgs, state_dir: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let allow_unenforced = args.unenforced.allow_unenforced.clone();
     let state_dir = state_dir.unwrap_or_else(default_state_dir);
-    let mut config = EngineConfig { parked: 0, allow_unenforced, ..EngineConfig::new(state_dir) };
+    let mut config =
+        EngineConfig { parked: ParkedConfig::fixed(0), allow_unenforced, ..EngineConfig::new(state_dir) };
     let facts = HostFacts::gather();
     // From here on an ordinary user's process is another's, and sees less of the host.
     let rights = rights::take(&mut config);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use soulbox_bundle::Folder;
 use soulbox_engine::{
-    Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, Rights, SourceFile,
-    Status, Target, Variable, Wanted, WorkspacePath,
+    Argument, Catalogue, Engine, EngineConfig, ExecutionRequest, LimitsRequest, Outcome, ParkedConfig,
+    Rights, SourceFile, Status, Target, Variable, Wanted, WorkspacePath,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,7 +39,8 @@ pub(crate) fn run(args: RunArgs, state_dir: Option<PathBuf>) -> anyhow::Result<E
     let (catalogue, known) =
         (Catalogue::new(&state_dir, wanted), Catalogue::new(&state_dir, Wanted::default()));
     // There is one request, and it comes at once.
-    let mut config = EngineConfig { parked: 0, allow_unenforced, ..EngineConfig::new(state_dir) };
+    let mut config =
+        EngineConfig { parked: ParkedConfig::fixed(0), allow_unenforced, ..EngineConfig::new(state_dir) };
     crate::rights::take(&mut config)?;
     let is_root = config.rights == Rights::Root;
     let (outcome, asked) = super::small_runtime()?.block_on(async {
