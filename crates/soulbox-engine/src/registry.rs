@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compile::Compilation;
 use crate::execution::{ExecutionId, Outcome, Status, Subject};
+use crate::request::Tenant;
 
 /// What there is to say of an execution now.
 #[derive(Clone, Debug)]
@@ -64,6 +65,10 @@ impl Ticket {
         &self.subject.id
     }
 
+    pub(crate) fn tenant(&self) -> Option<&Tenant> {
+        self.subject.tenant.as_ref()
+    }
+
     /// Asks for its end. It still has an outcome.
     pub fn cancel(&self) {
         self.cancel.cancel();
@@ -90,7 +95,8 @@ impl Ticket {
             State::Queued => Status::Queued,
             State::Running => Status::Running,
         };
-        let Subject { id, language, bundle, limits, unenforced, created_at } = Subject::clone(&self.subject);
+        let Subject { id, language, bundle, limits, unenforced, created_at, tenant: _ } =
+            Subject::clone(&self.subject);
         Snapshot::Pending { id, language, bundle, status, limits, unenforced, created_at }
     }
 
@@ -180,6 +186,7 @@ mod tests {
             id: ExecutionId::new(),
             language: "python".to_owned(),
             bundle: "python".to_owned(),
+            tenant: None,
             limits: LimitPolicy::default().default,
             unenforced: &[],
             created_at: SystemTime::now(),

@@ -29,7 +29,9 @@ struct RawConfig {
     prepared_dir: Option<PathBuf>,
     api_keys: Vec<String>,
     max_concurrent: Option<std::num::NonZeroUsize>,
+    max_concurrent_per_key: Option<std::num::NonZeroUsize>,
     max_queued: Option<usize>,
+    max_queue_wait: Option<String>,
     max_body: Option<ByteSize>,
     max_request_memory: Option<ByteSize>,
     max_output_memory: Option<ByteSize>,
@@ -107,7 +109,16 @@ impl ServeConfig {
         if let Some(max_concurrent) = raw.max_concurrent {
             engine.max_concurrent = max_concurrent.get();
         }
+        if let Some(most) = raw.max_concurrent_per_key {
+            anyhow::ensure!(!raw.api_keys.is_empty(), "max_concurrent_per_key is for servers with api_keys");
+            engine.max_concurrent_per_tenant = Some(most.get());
+        }
+        engine.several_tenants = raw.api_keys.len() > 1;
         engine.max_queued = raw.max_queued.unwrap_or(engine.max_queued);
+        if let Some(wait) = &raw.max_queue_wait {
+            let wait = duration(wait).context("max_queue_wait")?;
+            engine.max_queue_wait = Some(wait).filter(|wait| !wait.is_zero());
+        }
         engine.max_request_bytes = raw.max_request_memory.map_or(engine.max_request_bytes, bytes);
         engine.max_output_bytes = raw.max_output_memory.map_or(engine.max_output_bytes, bytes);
         if let Some(first) = raw.first_host_id {

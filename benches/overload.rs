@@ -1,0 +1,170 @@
+//! More clients than the server has places for: throughput against its peak, and how long those who are
+//! accepted and those who are rejected wait.
+//!
+//! Owns these figures of the README. `SOULBOX_OVERLOAD_SECONDS` makes every row longer, and
+//! `SOULBOX_OVERLOAD_CONFIG` adds lines to the server's configuration.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark stops at the first surprise and prints"
+)]
+
+mod support;
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{Server, home, percentile};
+
+/// Some milliseconds of a processor.
+const PROGRAM: &str =
+    "def fibonacci(n):\n    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)\nprint(fibonacci(16))";
+
+/// The first row is at most this long.
+const DEFAULT_SECONDS: u64 = 8;
+
+/// A thread that only waits for answers needs little.
+const STACK_BYTES: usize = 128 << 10;
+
+/// When a client sends its next request.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// At once; after a rejection when the server said.
+    Polite,
+    /// So long after it sent the one before, whatever became of it.
+    Every(Duration),
+    /// At once, whatever became of the one before.
+    Rude,
+}
+
+/// What became of the requests of some clients.
+#[derive(Default)]
+struct Tally {
+    accepted: Vec<Duration>,
+    rejected: Vec<Duration>,
+    retry_after: Duration,
+}
+
+impl Tally {
+    fn add(&mut self, mut other: Tally) {
+        self.accepted.append(&mut other.accepted);
+        self.rejected.append(&mut other.rejected);
+        self.retry_after = self.retry_after.max(other.retry_after);
+    }
+}
+
+/// One connection, until the end.
+fn converse(server: &Server, pace: Pace, start: &Barrier, time: Duration) -> Tally {
+    let (mut client, mut tally) = (server.client(), Tally::default());
+    let body = json!({"language": "python", "code": PROGRAM}).to_string();
+    start.wait();
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let sent = Instant::now();
+        let reply = client.send("POST", "/v1/executions", &body);
+        let answered = Instant::now();
+        let mut next = answered;
+        match reply.status {
+            200 => {
+                assert!(reply.text.contains(r#""stdout":"987\n""#), "{}", reply.text);
+                if answered < end {
+                    tally.accepted.push(answered - sent);
+                }
+            }
+            429 => {
+                tally.rejected.push(answered - sent);
+                let retry_after = reply.retry_after.expect("when to come again");
+                tally.retry_after = tally.retry_after.max(retry_after);
+                if matches!(pace, Pace::Polite) {
+                    next = answered + retry_after;
+                }
+            }
+            status => panic!("{status}: {}", reply.text),
+        }
+        if let Pace::Every(interval) = pace {
+            next = sent + interval;
+        }
+        std::thread::sleep(next.min(end).saturating_duration_since(answered));
+    }
+    tally
+}
+
+/// Some clients of this pace, and others of another.
+fn load(server: &Server, groups: &[(usize, Pace)], time: Duration) -> Vec<Tally> {
+    let start = Barrier::new(groups.iter().map(|(clients, _)| clients).sum());
+    std::thread::scope(|scope| {
+        let spawn = |pace: Pace| {
+            let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
+            let start = &start;
+            builder.spawn_scoped(scope, move || converse(server, pace, start, time)).expect("a thread")
+        };
+        let groups: Vec<Vec<_>> =
+            groups.iter().map(|&(clients, pace)| (0..clients).map(|_| spawn(pace)).collect()).collect();
+        let tally = |group: Vec<std::thread::ScopedJoinHandle<'_, Tally>>| {
+            group.into_iter().fold(Tally::default(), |mut sum, thread| {
+                sum.add(thread.join().expect("a client"));
+                sum
+            })
+        };
+        groups.into_iter().map(tally).collect()
+    })
+}
+
+fn main() {
+    // `cargo test --benches` passes arguments that say so.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let seconds = std::env::var("SOULBOX_OVERLOAD_SECONDS").ok().and_then(|text| text.parse().ok());
+    let time = Duration::from_secs(seconds.unwrap_or(DEFAULT_SECONDS));
+    let more = std::env::var("SOULBOX_OVERLOAD_CONFIG").unwrap_or_default();
+    let server = Server::start_in(home(), &format!("languages = [\"python\"]\n{more}\n"));
+    load(&server, &[(4, Pace::Polite)], Duration::from_secs(1));
+
+    println!(
+        "| clients | accepted | of the peak | P50 | P99 | P99 of ideal | rejected | P50 | P99 | retry |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let mut peak: f64 = 0.0;
+    let mut row = |what: &str, clients: usize, groups: &[(usize, Pace)]| {
+        let mut tallies = load(&server, groups, time);
+        let rejected_only: Tally = tallies.drain(1..).fold(Tally::default(), |mut sum, tally| {
+            sum.add(tally);
+            sum
+        });
+        let mut tally = tallies.remove(0);
+        tally.add(rejected_only);
+        let rate = |requests: &[Duration]| requests.len() as f64 / time.as_secs_f64();
+        let accepted = rate(&tally.accepted);
+        peak = peak.max(accepted);
+        // What a client waits when all are served in turn.
+        let ideal = clients as f64 / accepted * 1e3;
+        let (p50, p99) = (percentile(&mut tally.accepted, 50), percentile(&mut tally.accepted, 99));
+        print!(
+            "| {what} | {accepted:.0}/s | {:.2} | {p50:.1} ms | {p99:.1} ms | {:.2} ",
+            accepted / peak,
+            p99 / ideal
+        );
+        if tally.rejected.is_empty() {
+            println!("| | | | |");
+        } else {
+            println!(
+                "| {:.0}/s | {:.2} ms | {:.2} ms | {} s |",
+                rate(&tally.rejected),
+                percentile(&mut tally.rejected, 50),
+                percentile(&mut tally.rejected, 99),
+                tally.retry_after.as_secs()
+            );
+        }
+        accepted
+    };
+    for clients in [1, 4, 100, 1000, 2000] {
+        row(&clients.to_string(), clients, &[(clients, Pace::Polite)]);
+    }
+    let rate = row("1000 again", 1000, &[(1000, Pace::Polite)]);
+    let interval = Duration::from_secs_f64(2000.0 / (2.0 * rate));
+    row("2000, at twice the rate", 2000, &[(2000, Pace::Every(interval))]);
+    row("1100, and 4 that flood", 1104, &[(1100, Pace::Polite), (4, Pace::Rude)]);
+}
