@@ -282,6 +282,24 @@ mod tests {
     }
 
     #[test]
+    fn keys_share_a_server_when_there_are_several() {
+        let key = |number| format!("\"key-of-16-characters-{number}\"");
+        let one = load(&format!("api_keys = [{}]\nmax_concurrent_per_key = 3", key(1))).unwrap().engine;
+        assert_eq!((one.several_tenants, one.max_concurrent_per_tenant), (false, Some(3)));
+        let two = load(&format!("api_keys = [{}, {}]", key(1), key(2))).unwrap().engine;
+        assert_eq!((two.several_tenants, two.max_concurrent_per_tenant), (true, None));
+        assert!(load("max_concurrent_per_key = 3").unwrap_err().to_string().contains("api_keys"));
+    }
+
+    #[test]
+    fn the_wait_in_the_queue_is_bounded_unless_it_is_zero() {
+        let wait = |text| load(text).unwrap().engine.max_queue_wait;
+        assert_eq!(wait("max_queue_wait = \"0s\""), None);
+        assert_eq!(wait("max_queue_wait = \"90s\""), Some(Duration::from_secs(90)));
+        assert!(wait("").is_some());
+    }
+
+    #[test]
     fn weak_keys_and_real_users_ids_are_errors() {
         assert!(load("api_keys = [\"short\"]").is_err());
         assert!(load("first_host_id = 1000").is_err());

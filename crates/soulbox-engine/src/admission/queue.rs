@@ -273,7 +273,7 @@ impl Queue {
     }
 
     /// Where among [`Queue::turns`] the tenant is whose turn it is, when there is a place.
-    fn next_turn(&mut self) -> Option<usize> {
+    pub(super) fn next_turn(&mut self) -> Option<usize> {
         if self.all.running >= self.bounds.max_concurrent {
             return None;
         }
