@@ -22,7 +22,7 @@ use support::{Server, home, percentile};
 const PROGRAM: &str =
     "def fibonacci(n):\n    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)\nprint(fibonacci(16))";
 
-/// The first row is at most this long.
+/// How long a row takes.
 const DEFAULT_SECONDS: u64 = 8;
 
 /// A thread that only waits for answers needs little.
@@ -35,14 +35,14 @@ enum Pace {
     Polite,
     /// So long after it sent the one before, whatever became of it.
     Every(Duration),
-    /// At once, whatever became of the one before.
-    Rude,
 }
 
 /// What became of the requests of some clients.
 #[derive(Default)]
 struct Tally {
     accepted: Vec<Duration>,
+    /// Those of them that were answered before the end.
+    in_time: usize,
     rejected: Vec<Duration>,
     retry_after: Duration,
 }
@@ -50,6 +50,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, mut other: Tally) {
         self.accepted.append(&mut other.accepted);
+        self.in_time += other.in_time;
         self.rejected.append(&mut other.rejected);
         self.retry_after = self.retry_after.max(other.retry_after);
     }
@@ -69,9 +70,8 @@ fn converse(server: &Server, pace: Pace, start: &Barrier, time: Duration) -> Tal
         match reply.status {
             200 => {
                 assert!(reply.text.contains(r#""stdout":"987\n""#), "{}", reply.text);
-                if answered < end {
-                    tally.accepted.push(answered - sent);
-                }
+                tally.accepted.push(answered - sent);
+                tally.in_time += usize::from(answered < end);
             }
             429 => {
                 tally.rejected.push(answered - sent);
@@ -91,24 +91,19 @@ fn converse(server: &Server, pace: Pace, start: &Barrier, time: Duration) -> Tal
     tally
 }
 
-/// Some clients of this pace, and others of another.
-fn load(server: &Server, groups: &[(usize, Pace)], time: Duration) -> Vec<Tally> {
-    let start = Barrier::new(groups.iter().map(|(clients, _)| clients).sum());
+/// So many clients of this pace.
+fn load(server: &Server, clients: usize, pace: Pace, time: Duration) -> Tally {
+    let start = Barrier::new(clients);
     std::thread::scope(|scope| {
-        let spawn = |pace: Pace| {
+        let spawn = |_| {
             let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
-            let start = &start;
-            builder.spawn_scoped(scope, move || converse(server, pace, start, time)).expect("a thread")
+            builder.spawn_scoped(scope, || converse(server, pace, &start, time)).expect("a thread")
         };
-        let groups: Vec<Vec<_>> =
-            groups.iter().map(|&(clients, pace)| (0..clients).map(|_| spawn(pace)).collect()).collect();
-        let tally = |group: Vec<std::thread::ScopedJoinHandle<'_, Tally>>| {
-            group.into_iter().fold(Tally::default(), |mut sum, thread| {
-                sum.add(thread.join().expect("a client"));
-                sum
-            })
-        };
-        groups.into_iter().map(tally).collect()
+        let threads: Vec<_> = (0..clients).map(spawn).collect();
+        threads.into_iter().fold(Tally::default(), |mut sum, thread| {
+            sum.add(thread.join().expect("a client"));
+            sum
+        })
     })
 }
 
@@ -121,38 +116,29 @@ fn main() {
     let time = Duration::from_secs(seconds.unwrap_or(DEFAULT_SECONDS));
     let more = std::env::var("SOULBOX_OVERLOAD_CONFIG").unwrap_or_default();
     let server = Server::start_in(home(), &format!("languages = [\"python\"]\n{more}\n"));
-    load(&server, &[(4, Pace::Polite)], Duration::from_secs(1));
+    load(&server, 4, Pace::Polite, Duration::from_secs(1));
 
     println!(
         "| clients | accepted | of the peak | P50 | P99 | P99 of ideal | rejected | P50 | P99 | retry |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut peak: f64 = 0.0;
-    let mut row = |what: &str, clients: usize, groups: &[(usize, Pace)]| {
-        let mut tallies = load(&server, groups, time);
-        let rejected_only: Tally = tallies.drain(1..).fold(Tally::default(), |mut sum, tally| {
-            sum.add(tally);
-            sum
-        });
-        let mut tally = tallies.remove(0);
-        tally.add(rejected_only);
-        let rate = |requests: &[Duration]| requests.len() as f64 / time.as_secs_f64();
-        let accepted = rate(&tally.accepted);
+    let mut row = |what: &str, clients: usize, pace: Pace| {
+        let mut tally = load(&server, clients, pace, time);
+        let rate = |requests: usize| requests as f64 / time.as_secs_f64();
+        let accepted = rate(tally.in_time);
         peak = peak.max(accepted);
         // What a client waits when all are served in turn.
         let ideal = clients as f64 / accepted * 1e3;
         let (p50, p99) = (percentile(&mut tally.accepted, 50), percentile(&mut tally.accepted, 99));
-        print!(
-            "| {what} | {accepted:.0}/s | {:.2} | {p50:.1} ms | {p99:.1} ms | {:.2} ",
-            accepted / peak,
-            p99 / ideal
-        );
+        let (of_peak, of_ideal) = (accepted / peak, p99 / ideal);
+        print!("| {what} | {accepted:.0}/s | {of_peak:.2} | {p50:.1} ms | {p99:.1} ms | {of_ideal:.2} ");
         if tally.rejected.is_empty() {
             println!("| | | | |");
         } else {
             println!(
                 "| {:.0}/s | {:.2} ms | {:.2} ms | {} s |",
-                rate(&tally.rejected),
+                rate(tally.rejected.len()),
                 percentile(&mut tally.rejected, 50),
                 percentile(&mut tally.rejected, 99),
                 tally.retry_after.as_secs()
@@ -161,11 +147,12 @@ fn main() {
         accepted
     };
     for clients in [1, 4, 100, 1000, 2000] {
-        row(&clients.to_string(), clients, &[(clients, Pace::Polite)]);
+        row(&clients.to_string(), clients, Pace::Polite);
     }
-    let rate = row("1000 again", 1000, &[(1000, Pace::Polite)]);
-    // Twice as many requests as were served, whatever becomes of them.
-    let interval = Duration::from_secs_f64(2000.0 / (2.0 * rate));
-    row("2000, at twice the rate", 2000, &[(2000, Pace::Every(interval))]);
-    row("2000, never waiting", 2000, &[(2000, Pace::Rude)]);
+    let rate = row("1000 again", 1000, Pace::Polite);
+    // So many requests for each that was served, whatever becomes of them.
+    for times in [2, 10] {
+        let interval = Duration::from_secs_f64(2000.0 / (f64::from(times) * rate));
+        row(&format!("2000, at {times} times the rate"), 2000, Pace::Every(interval));
+    }
 }

@@ -92,7 +92,7 @@ impl Queue {
     pub(super) fn new(bounds: Bounds) -> Self {
         Queue {
             bounds,
-            pace: Pace::default(),
+            pace: Pace::new(bounds.max_concurrent),
             all: Held::default(),
             lines: HashMap::new(),
             turns: VecDeque::new(),
@@ -193,7 +193,7 @@ impl Queue {
         if at_once {
             self.give_turn(self.turns.len() - 1);
         } else if self.all.waiting == 1 {
-            self.pace.begin(now);
+            self.pace.begin();
         }
         Ok((number, demand))
     }

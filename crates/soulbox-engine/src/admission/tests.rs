@@ -204,7 +204,7 @@ fn who_would_wait_for_too_long_is_told_when_to_come_again() {
         clock.enter().unwrap();
     }
     // One a second: with 3 that wait and one that runs, another would wait for 4 s.
-    clock.finish_after(Duration::from_secs(1));
+    clock.finish_after(Duration::from_secs(2));
     clock.finish_after(Duration::from_secs(1));
     let refusal = clock.enter().unwrap_err();
     let (estimate, maximum) = (Duration::from_secs(4), Duration::from_secs(3));
