@@ -1,7 +1,8 @@
 //! More clients than the server has places for: throughput against its peak, and how long those who are
 //! accepted and those who are rejected wait.
 //!
-//! Owns these figures of the README. `SOULBOX_OVERLOAD_SECONDS` makes every row longer, and
+//! Owns these figures of the README. Cpu time for each run, of the daemon and of the sandboxes, tells what a row costs
+//! also on a machine where others work. `SOULBOX_OVERLOAD_SECONDS` makes every row longer, and
 //! `SOULBOX_OVERLOAD_CONFIG` adds lines to the server's configuration.
 
 #![allow(
@@ -16,7 +17,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Server, home, percentile};
+use support::{Server, field, home, percentile};
 
 /// Some milliseconds of a processor.
 const PROGRAM: &str =
@@ -43,6 +44,8 @@ struct Tally {
     accepted: Vec<Duration>,
     /// Those of them that were answered before the end.
     in_time: usize,
+    /// Of their sandboxes.
+    cpu_time_ms: f64,
     rejected: Vec<Duration>,
     retry_after: Duration,
 }
@@ -51,6 +54,7 @@ impl Tally {
     fn add(&mut self, mut other: Tally) {
         self.accepted.append(&mut other.accepted);
         self.in_time += other.in_time;
+        self.cpu_time_ms += other.cpu_time_ms;
         self.rejected.append(&mut other.rejected);
         self.retry_after = self.retry_after.max(other.retry_after);
     }
@@ -71,6 +75,7 @@ fn converse(server: &Server, pace: Pace, start: &Barrier, time: Duration) -> Tal
             200 => {
                 assert!(reply.text.contains(r#""stdout":"987\n""#), "{}", reply.text);
                 tally.accepted.push(answered - sent);
+                tally.cpu_time_ms += field(&reply.text, "/usage/cpu_time_ms").as_f64().unwrap_or_default();
                 tally.in_time += usize::from(answered < end);
             }
             429 => {
@@ -89,6 +94,13 @@ fn converse(server: &Server, pace: Pace, start: &Barrier, time: Duration) -> Tal
         std::thread::sleep(next.min(end).saturating_duration_since(answered));
     }
     tally
+}
+
+/// Cpu time that a process has used (proc(5), `stat`), which counts in hundredths of a second.
+fn cpu_time_ms(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    let fields = stat.rsplit_once(") ").expect("a name").1.split_whitespace().skip(11).take(2);
+    fields.map(|ticks| ticks.parse::<f64>().expect("ticks") * 10.0).sum()
 }
 
 /// So many clients of this pace.
@@ -119,12 +131,15 @@ fn main() {
     load(&server, 4, Pace::Polite, Duration::from_secs(1));
 
     println!(
-        "| clients | accepted | of the peak | P50 | P99 | P99 of ideal | rejected | P50 | P99 | retry |"
+        "| clients | accepted | of the peak | P50 | P99 | P99 of ideal | cpu of the daemon | of the sandboxes | rejected | P50 | P99 | retry |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("{}|", "|---".repeat(12));
     let mut peak: f64 = 0.0;
     let mut row = |what: &str, clients: usize, pace: Pace| {
+        let cpu_before_ms = cpu_time_ms(server.pid());
         let mut tally = load(&server, clients, pace, time);
+        let each = |ms: f64| ms / tally.accepted.len() as f64;
+        let cpu_ms = (each(cpu_time_ms(server.pid()) - cpu_before_ms), each(tally.cpu_time_ms));
         let rate = |requests: usize| requests as f64 / time.as_secs_f64();
         let accepted = rate(tally.in_time);
         peak = peak.max(accepted);
@@ -133,6 +148,7 @@ fn main() {
         let (p50, p99) = (percentile(&mut tally.accepted, 50), percentile(&mut tally.accepted, 99));
         let (of_peak, of_ideal) = (accepted / peak, p99 / ideal);
         print!("| {what} | {accepted:.0}/s | {of_peak:.2} | {p50:.1} ms | {p99:.1} ms | {of_ideal:.2} ");
+        print!("| {:.2} ms | {:.2} ms ", cpu_ms.0, cpu_ms.1);
         if tally.rejected.is_empty() {
             println!("| | | | |");
         } else {
