@@ -198,19 +198,19 @@ impl Clock {
 
 #[test]
 fn who_would_wait_for_too_long_is_told_when_to_come_again() {
-    let mut clock = Clock::new(Some(Duration::from_secs(3)));
+    let mut clock = Clock::new(Some(Duration::from_secs(4)));
     // Nothing is known: all are let in.
-    for _ in 0..6 {
+    for _ in 0..7 {
         clock.enter().unwrap();
     }
-    // One a second: with 3 that wait and one that runs, another would wait for 4 s.
+    // One a second: with 4 that wait and one that runs, another would wait for 5 s.
     clock.finish_after(Duration::from_secs(2));
     clock.finish_after(Duration::from_secs(1));
     let refusal = clock.enter().unwrap_err();
-    let (estimate, maximum) = (Duration::from_secs(4), Duration::from_secs(3));
+    let (estimate, maximum) = (Duration::from_secs(5), Duration::from_secs(4));
     assert_eq!(refusal.reason, RefusalReason::QueueWait { estimate, maximum });
     assert_eq!(refusal.retry_after, estimate);
-    assert_eq!(clock.queue.estimated_wait(), Duration::from_secs(3));
+    assert_eq!(clock.queue.estimated_wait(), Duration::from_secs(4));
     clock.finish_after(Duration::from_secs(1));
     clock.enter().unwrap();
 }
