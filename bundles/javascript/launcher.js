@@ -33,7 +33,7 @@ function warmUp(modules) {
   v8.setFlagsFromString('--no-lazy-feedback-allocation');
   for (const name of modules) require(`node:${name}`);
   new Headers();
-  openStreams();
+  openStreams(3);
   for (let round = 0; round < 3; round++) {
     require(WARM_UP);
     delete require.cache[WARM_UP];
@@ -49,14 +49,25 @@ function warmUp(modules) {
  * Writes to the streams that programs write to, so that they are made. Their descriptors are others in each
  * fork, and block, as Node promises for pipes: what was written is not lost by an early `process.exit`.
  */
-function openStreams() {
+function openStreams(rounds) {
   // The global console takes its streams when it is first used, which is the program's business.
   const console = new Console(process.stdout, process.stderr);
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < rounds; round++) {
     console.log('text', round, [round], { round });
     console.error(`text ${round}`);
     process._tickCallback();
   }
+}
+
+/** Runs a program for the copies of memory that every program makes: what it is does not matter. */
+function rehearse() {
+  const { random } = Math;
+  Math.random = () => 0.5;
+  openStreams(1);
+  require(WARM_UP);
+  delete require.cache[WARM_UP];
+  process._tickCallback();
+  Math.random = random;
 }
 
 /** Collects all garbage, so that no fork collects it again in memory of its own. */
@@ -71,7 +82,8 @@ function collectGarbage() {
 
 /** Serves forks until there is a program to run, and makes this process the one that runs it. */
 function serve(shim) {
-  const program = shim.serve();
+  if (shim.serve()) rehearse();
+  const program = shim.receive();
   const count = program.readUInt32LE(0);
   const strings = program.toString('utf8', HEADER).split('\0');
   const [entrypoint, ...values] = strings.slice(0, count);

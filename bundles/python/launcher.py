@@ -1,9 +1,29 @@
 """The zygote of the Python bundle: warms CPython up, and becomes the program in every fork.
 
 Runs as `python3 launcher.py MODULE...` inside the bundle's container. All of it happens before any fork,
-but for what `run` does in the sandbox. It runs no program itself: `soulbox_serve` returns in the main
-process of a sandbox only, when every privilege is gone.
+but for what `sandbox` does. It runs no program itself: `soulbox_serve` returns in the main process of a
+sandbox only, when every privilege is gone.
+
+A fork pays for each page of memory that it is the first to write to, and CPython writes wherever it looks:
+every object counts its references. So what is the same for nearly every program is made before the fork, and
+what need not be done is not done.
 """
+
+import os
+
+# What modules want done in a forked process. Theirs are the only calls that come after a fork: CPython's own
+# (`PyOS_AfterFork_Child`) make new locks for those that other threads may have held, and there were none.
+fork_handlers = []
+register_at_fork = os.register_at_fork
+
+
+def note_fork_handler(**handlers):
+    register_at_fork(**handlers)
+    if "after_in_child" in handlers:
+        fork_handlers.append(handlers["after_in_child"])
+
+
+os.register_at_fork = note_fork_handler
 
 import atexit
 import ctypes
@@ -12,19 +32,24 @@ import gc
 import importlib
 import importlib.machinery
 import io
-import os
 import sys
 import threading
 import types
 
 SHIM = "/.soulbox/libsoulbox.so"
 
+# Where a program is that has no other name.
+MAIN = "/workspace/main.py"
+
 # The environment of the zygote, which is that of every program that asks for no other.
-ENVIRONMENT = {name + b"=" + value for name, value in os.environb.items()}
+ENVIRONMENT = [name + b"=" + value for name, value in os.environb.items()]
+
+# A job that asks for nothing else: the program's path and the environment, each ended by NUL.
+USUAL = b"\0".join([MAIN.encode(), *ENVIRONMENT, b""])
 
 # Unrelated to any program, but it makes the interpreter build what its first compile and its first
 # exception need, which would otherwise be built anew in every fork.
-WARM_UP = '''
+WARM_UP = b'''
 class Point:
     y: float = 0.5
 
@@ -43,22 +68,16 @@ def fibonacci(n):
 try:
     with open("/dev/null") as null:
         words = {line.strip().upper(): len(line) for line in null} or {"a": 1}
-    print(*Point(1).scaled(2, "three", four=4), sum(fibonacci(20)), words, file=OUT)
+    print(*Point(1).scaled(2, "three", four=4), sum(fibonacci(20)), words)
     assert sorted(words, key=lambda word: -words[word]) and not words.get("b")
     words["b"]
 except (KeyError, ValueError) as error:
-    print(f"{error!r:>20}", file=OUT)
+    print(f"{error!r:>20}")
 else:
     raise SystemExit(1)
 finally:
     del words
 '''
-
-
-class Hooks(ctypes.Structure):
-    """What the shim calls around a fork; `struct Hooks` of the shim."""
-
-    _fields_ = [(name, ctypes.c_void_p) for name in ("before_fork", "after_fork_parent", "after_fork_child")]
 
 
 class Sandboxed(ctypes.Structure):
@@ -102,55 +121,44 @@ def open_streams():
         os.close(fd)
 
 
-def address(function):
-    """The address of a function of the C API."""
-    return ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value
-
-
-def serve():
-    """Serves forks until there is a program to run, and returns its arguments and environment."""
-    shim = ctypes.PyDLL(SHIM)
-    hooks = Hooks(address("PyOS_BeforeFork"), address("PyOS_AfterFork_Parent"), address("PyOS_AfterFork_Child"))
-    sandboxed = Sandboxed()
-    serve = shim.soulbox_serve
-    arguments = ctypes.byref(hooks), ctypes.byref(sandboxed)
-    gc.collect()
-    gc.freeze()
-    status = serve(*arguments)
-    if status < 0:
-        if status != -errno.EPIPE:
-            os.write(2, f"the zygote ends: {os.strerror(-status)}\n".encode())
-        os._exit(0 if status == -errno.EPIPE else 1)
-    strings = ctypes.string_at(sandboxed.strings, sandboxed.strings_len).split(b"\0")
-    return strings[: sandboxed.args], strings[sandboxed.args : sandboxed.args + sandboxed.variables]
-
-
-def set_environment(variables):
-    """Makes the environment of the process what the job says, and nothing else."""
-    if set(variables) == ENVIRONMENT:
-        return
-    wanted = dict(variable.split(b"=", 1) for variable in variables)
-    for name in [name for name in os.environb if name not in wanted]:
-        del os.environb[name]
-    os.environb.update(wanted)
-
-
-def run(arguments):
-    """Runs the program as `python3 FILE` would, and returns its exit code."""
-    path = os.fsdecode(arguments[0])
-    sys.argv = [os.fsdecode(argument) for argument in arguments]
-    sys.orig_argv = [sys.executable, *sys.argv]
+def main_module(path):
+    """What a program's names are in, as if `python3 FILE` had made it; and what else tells a program its path."""
+    sys.argv = [path]
+    sys.orig_argv = [sys.executable, path]
     sys.path[0] = os.path.dirname(path)
     module = types.ModuleType("__main__")
     module.__file__ = path
     module.__cached__ = None
     module.__builtins__ = sys.modules["builtins"]
     module.__loader__ = importlib.machinery.SourceFileLoader("__main__", path)
-    sys.modules["__main__"] = module
+    return module
+
+
+def unusual_main(strings, count):
+    """The main module of a program with another path, other arguments or other variables."""
+    strings = strings.split(b"\0")
+    arguments = [os.fsdecode(argument) for argument in strings[:count]]
+    variables = strings[count:-1]
+    module = main_module(arguments[0])
+    sys.argv += arguments[1:]
+    sys.orig_argv += arguments[1:]
+    if variables != ENVIRONMENT:
+        wanted = dict(variable.split(b"=", 1) for variable in variables)
+        for name in [name for name in os.environb if name not in wanted]:
+            del os.environb[name]
+        os.environb.update(wanted)
+    return module
+
+
+def read(path):
+    with io.FileIO(path) as file:
+        return file.readall()
+
+
+def run(module, path, source):
+    """Runs a program as `python3 FILE` would, and returns its exit code."""
     try:
-        with io.FileIO(path) as file:
-            source = file.readall()
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source(path), path, "exec", dont_inherit=True), module.__dict__)
         return 0
     except SystemExit as exit:
         return exit_code(exit.code)
@@ -171,11 +179,8 @@ def exit_code(code):
     return 1
 
 
-def finish(code):
-    """Ends the process as far as a program can see it end: threads, exit handlers, finalizers, buffers.
-
-    Then it leaves, without taking apart the modules of the zygote, which would only copy their memory.
-    """
+def tell_of_end():
+    """Waits for threads and runs exit handlers."""
     try:
         threading._shutdown()
     except BaseException as error:
@@ -183,10 +188,25 @@ def finish(code):
             exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__,
             err_msg="Exception ignored in", object=threading))
     atexit._run_exitfuncs()
+
+
+def settle(module, code):
+    """Flushes and finalizes what a program has left, and returns the exit code."""
     code = flush(code)
-    finalize(sys.modules["__main__"])
-    gc.collect()
-    os._exit(flush(code))
+    finalize(module)
+    # Garbage that has outlived no collection is young.
+    gc.collect(1 if gc.get_stats()[1:] == collections else 2)
+    return flush(code)
+
+
+def waits_for_end():
+    """Whether anybody wants to know of the end: another thread, or a handler."""
+    return (
+        len(threading._active) > 1
+        or threading._limbo
+        or getattr(threading, "_threading_atexits", None)
+        or atexit._ncallbacks()
+    )
 
 
 def finalize(module):
@@ -208,16 +228,58 @@ def flush(code):
     return code
 
 
+def rehearse():
+    """Runs a program for the copies of memory that every program makes: what it is does not matter."""
+    global collections
+    module = types.ModuleType("__main__")
+    settle(module, run(module, "/rehearsal", lambda _: read(os.devnull) + WARM_UP))
+    collections = gc.get_stats()[1:]
+
+
+def sandbox(receive, sandboxed, module, has_time):
+    """Lives the life of a fork."""
+    for handler in fork_handlers:
+        handler()
+    threading._main_thread._native_id = threading.get_native_id()
+    if has_time:
+        rehearse()
+    receive(sandboxed)
+    strings = ctypes.string_at(sandboxed.strings, sandboxed.strings_len)
+    if strings != USUAL:
+        module = unusual_main(strings, sandboxed.args)
+    sys.modules["__main__"] = module
+    code = run(module, sys.argv[0], read)
+    if waits_for_end():
+        tell_of_end()
+    # It leaves without taking apart the modules of the zygote, which would only copy their memory.
+    os._exit(settle(module, code))
+
+
 def main():
+    global collections
     for name in sys.argv[1:]:
         importlib.import_module(name)
     open_streams()
+    os.register_at_fork = register_at_fork
+    fork_handlers.remove(threading._after_fork)
+    out, sys.stdout = sys.stdout, io.StringIO()
+    collections = None
     for _ in range(3):
-        exec(compile(WARM_UP, "/warm-up", "exec", dont_inherit=True), {"OUT": io.StringIO(), "__name__": "warm_up"})
-    # The parser and the import system have seen nothing of this program's name yet.
-    arguments, variables = serve()
-    set_environment(variables)
-    finish(run(arguments))
+        rehearse()
+    sys.stdout = out
+    shim = ctypes.PyDLL(SHIM)
+    serve, receive, sandboxed = shim.soulbox_serve, shim.soulbox_receive, Sandboxed()
+    receive.argtypes, receive.restype = [ctypes.POINTER(Sandboxed)], None
+    module = main_module(MAIN)
+    gc.collect()
+    gc.freeze()
+    collections = gc.get_stats()[1:]
+    status = serve()
+    if status < 0:
+        if status != -errno.EPIPE:
+            os.write(2, f"the zygote ends: {os.strerror(-status)}\n".encode())
+        os._exit(0 if status == -errno.EPIPE else 1)
+    sandbox(receive, sandboxed, module, has_time=status == 1)
 
 
 main()

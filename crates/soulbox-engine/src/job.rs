@@ -195,7 +195,10 @@ async fn in_sandbox(
             }
             let name = format!("{}{step}-{attempt}", ticket.id());
             let leaf = limits.leaf();
-            let spawned = ticket.cancellation().run_until_cancelled(zygote.spawn(&name, &leaf)).await;
+            let spawned = ticket
+                .cancellation()
+                .run_until_cancelled(zygote.spawn(&name, &leaf, limits.disk_bytes))
+                .await;
             match spawned {
                 None => return Ok(None),
                 Some(Ok(sandbox)) => (zygote, sandbox),

@@ -348,7 +348,7 @@ impl Keeper {
             }
             in_place
         };
-        self.parking.renew(&renewed, &self.default_limits().leaf(), take_place).await;
+        self.parking.renew(&renewed, self.default_limits(), take_place).await;
         let unwanted = if in_place {
             metrics::counter!("soulbox_zygote_renewals_total", "bundle" => self.bundle.name().to_owned())
                 .increment(1);

@@ -6,9 +6,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use soulbox_sandbox::{LeafLimits, Sandbox, Zygote, error_chain};
+use soulbox_sandbox::{Sandbox, Zygote, error_chain};
 
 use crate::keeper::Keeper;
+use crate::limits::Limits;
 
 /// A sandbox that waits for a job, and the zygote that it was forked from.
 pub(crate) type Parked = (Arc<Zygote>, Sandbox);
@@ -59,7 +60,7 @@ impl Parking {
     pub(crate) async fn renew(
         &self,
         zygote: &Arc<Zygote>,
-        limits: &LeafLimits,
+        limits: &Limits,
         take_place: impl AsyncFnOnce() -> bool,
     ) {
         let _refill = self.refill.lock().await;
@@ -77,9 +78,9 @@ impl Parking {
         }
     }
 
-    async fn make_one(&self, zygote: &Arc<Zygote>, limits: &LeafLimits) -> Option<Parked> {
+    async fn make_one(&self, zygote: &Arc<Zygote>, limits: &Limits) -> Option<Parked> {
         let name = format!("parked-{}-{}", zygote.id(), self.next_name.fetch_add(1, Ordering::Relaxed));
-        match zygote.spawn(&name, limits).await {
+        match zygote.park(&name, &limits.leaf(), limits.disk_bytes).await {
             Ok(sandbox) => Some((Arc::clone(zygote), sandbox)),
             Err(error) => {
                 // The next request meets the same error, and tells it.
@@ -116,7 +117,7 @@ impl Parking {
             let Ok(_refill) = parking.refill.try_lock() else { return };
             while parking.missing() > 0
                 && let Some(zygote) = keeper.ready_zygote()
-                && let Some(parked) = parking.make_one(&zygote, &keeper.default_limits().leaf()).await
+                && let Some(parked) = parking.make_one(&zygote, keeper.default_limits()).await
             {
                 parking.put(parked);
             }

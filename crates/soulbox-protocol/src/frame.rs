@@ -23,8 +23,8 @@ pub enum HostMessage {
         /// Instructions of each filter in the order of installation; unused places are 0.
         filter_lens: [u16; MAX_FILTERS],
     },
-    /// Make a sandbox; with its job socket, the files through which it joins its leaf cgroup, and a network
-    /// namespace where one is given.
+    /// Make a sandbox; with its job socket, its ends of stdin, stdout and stderr, the files through which it
+    /// joins its leaf cgroup, and a network namespace where one is given.
     Spawn {
         /// The daemon's number for the sandbox, given back in [`ZygoteMessage::Spawned`].
         seq: u64,
@@ -35,6 +35,10 @@ pub enum HostMessage {
         /// Whether a network namespace to enter follows them: one that is as good as new. Else the sandbox
         /// gets a new one.
         network: bool,
+        /// Whether no job is there yet: the sandbox has time to [rehearse](SandboxMessage::Parked).
+        park: bool,
+        /// Size of the tmpfs that holds `/workspace`, `/tmp` and `/dev/shm` together.
+        disk_bytes: u64,
     },
 }
 
@@ -52,14 +56,14 @@ pub enum ZygoteMessage {
     },
 }
 
-/// What one sandbox shall run, on its job socket; with stdin, stdout, stderr, the program's memory file, and
-/// the executable where there is one.
+/// What one sandbox shall run, on its job socket; with the program behind it in the same packet, or else in a
+/// memory file, and with the executable where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Bytes of the program in its memory file.
+    /// Bytes of the program; more than [`INLINE_LEN`](crate::INLINE_LEN) come in a memory file.
     pub program_len: u64,
-    /// Size of the tmpfs that holds `/workspace`, `/tmp` and `/dev/shm` together.
-    pub disk_bytes: u64,
+    /// `RLIMIT_FSIZE`, soft and hard.
+    pub file_bytes: u64,
     /// `RLIMIT_NOFILE`, soft and hard.
     pub open_files: u64,
     /// `RLIMIT_STACK`, soft; the hard limit stays unlimited.
@@ -77,13 +81,16 @@ pub struct Job {
 pub enum SandboxMessage {
     /// The sandbox could not be finished, and is gone.
     SetupFailed(SetupError),
-    /// The sandbox is complete and untrusted code starts now.
+    /// The sandbox is complete but for its job, and its interpreter has run something to have what every
+    /// program needs in memory of its own; with a descriptor of `/workspace`.
+    Parked,
+    /// The sandbox has its job and untrusted code starts now; with a descriptor of `/workspace` where it was not
+    /// parked.
     Running {
         /// `CLOCK_MONOTONIC` in nanoseconds.
         at_ns: u64,
     },
-    /// The main process has ended, by waitid(2), and every other process of the sandbox after it; with a
-    /// descriptor of `/workspace`.
+    /// The main process has ended, by waitid(2), and every other process of the sandbox after it.
     Exited {
         /// The exit code, or the number of the signal that ended it.
         status: i32,
@@ -130,6 +137,7 @@ const RUNNING: u64 = 7;
 const EXITED: u64 = 8;
 const NETWORK_UNTOUCHED: u64 = 9;
 const REFUSING: u64 = 10;
+const PARKED: u64 = 11;
 
 type Words = [u64; FRAME_LEN / 8];
 
@@ -168,8 +176,8 @@ impl HostMessage {
                 }
                 pack(words)
             }
-            HostMessage::Spawn { seq, id, cgroup_fds, network } => {
-                pack([SPAWN, seq, id.into(), cgroup_fds.into(), network.into(), 0, 0, 0])
+            HostMessage::Spawn { seq, id, cgroup_fds, network, park, disk_bytes } => {
+                pack([SPAWN, seq, id.into(), cgroup_fds.into(), network.into(), park.into(), disk_bytes, 0])
             }
         }
     }
@@ -194,7 +202,14 @@ impl HostMessage {
                 if usize::from(cgroup_fds) > MAX_CGROUP_FDS {
                     return Err(FrameError::Field(words[3]));
                 }
-                Ok(HostMessage::Spawn { seq: words[1], id, cgroup_fds, network: words[4] != 0 })
+                Ok(HostMessage::Spawn {
+                    seq: words[1],
+                    id,
+                    cgroup_fds,
+                    network: words[4] != 0,
+                    park: words[5] != 0,
+                    disk_bytes: words[6],
+                })
             }
             kind => Err(FrameError::Kind(kind)),
         }
@@ -227,10 +242,10 @@ impl ZygoteMessage {
 impl Job {
     /// The message as a frame.
     pub fn encode(self) -> Frame {
-        let Job { program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable, processes } =
+        let Job { program_len, file_bytes, open_files, stack_bytes, heap_bytes, executable, processes } =
             self;
         let executable = executable.into();
-        pack([JOB, program_len, disk_bytes, open_files, stack_bytes, heap_bytes, executable, processes])
+        pack([JOB, program_len, file_bytes, open_files, stack_bytes, heap_bytes, executable, processes])
     }
 
     /// # Errors
@@ -240,7 +255,7 @@ impl Job {
         match words[0] {
             JOB => Ok(Job {
                 program_len: words[1],
-                disk_bytes: words[2],
+                file_bytes: words[2],
                 open_files: words[3],
                 stack_bytes: words[4],
                 heap_bytes: words[5],
@@ -259,6 +274,7 @@ impl SandboxMessage {
             SandboxMessage::SetupFailed(SetupError { step, index, errno }) => {
                 pack([SETUP_FAILED, step as u64, index.into(), errno.unsigned_abs().into(), 0, 0, 0, 0])
             }
+            SandboxMessage::Parked => pack([PARKED, 0, 0, 0, 0, 0, 0, 0]),
             SandboxMessage::Running { at_ns } => pack([RUNNING, at_ns, 0, 0, 0, 0, 0, 0]),
             SandboxMessage::Exited { status, signaled, at_ns } => {
                 pack([EXITED, status.unsigned_abs().into(), signaled.into(), at_ns, 0, 0, 0, 0])
@@ -278,6 +294,7 @@ impl SandboxMessage {
                 index: field(words[2])?,
                 errno: field(words[3])?,
             })),
+            PARKED => Ok(SandboxMessage::Parked),
             RUNNING => Ok(SandboxMessage::Running { at_ns: words[1] }),
             EXITED => Ok(SandboxMessage::Exited {
                 status: field(words[1])?,
@@ -301,7 +318,14 @@ mod tests {
     fn every_message_survives_its_frame() {
         for message in [
             HostMessage::Init { filter_lens: [1500, 60, 0, 0] },
-            HostMessage::Spawn { seq: u64::MAX, id: 1000, cgroup_fds: 4, network: true },
+            HostMessage::Spawn {
+                seq: u64::MAX,
+                id: 1000,
+                cgroup_fds: 4,
+                network: true,
+                park: true,
+                disk_bytes: 1,
+            },
         ] {
             assert_eq!(HostMessage::decode(&message.encode()), Ok(message));
         }
@@ -310,7 +334,7 @@ mod tests {
         }
         let job = Job {
             program_len: 1 << 33,
-            disk_bytes: 64 << 20,
+            file_bytes: 64 << 20,
             open_files: 1024,
             stack_bytes: 8 << 20,
             heap_bytes: 96 << 20,
@@ -320,6 +344,7 @@ mod tests {
         assert_eq!(Job::decode(&job.encode()), Ok(job));
         for message in [
             SandboxMessage::SetupFailed(SetupError { step: SetupStep::InstallSeccomp, index: 3, errno: 13 }),
+            SandboxMessage::Parked,
             SandboxMessage::Running { at_ns: 1 },
             SandboxMessage::Exited { status: 255, signaled: false, at_ns: 2 },
             SandboxMessage::NetworkUntouched,
@@ -337,24 +362,28 @@ mod tests {
 
     #[test]
     fn a_spawn_as_root_or_with_too_many_descriptors_is_refused() {
-        let as_root = HostMessage::Spawn { seq: 1, id: 0, cgroup_fds: 1, network: false };
+        let spawn = |id, cgroup_fds| {
+            let (network, park) = (false, false);
+            HostMessage::Spawn { seq: 1, id, cgroup_fds, network, park, disk_bytes: 0 }
+        };
+        let as_root = spawn(0, 1);
         assert_eq!(HostMessage::decode(&as_root.encode()), Err(FrameError::Field(0)));
-        let many = HostMessage::Spawn { seq: 1, id: 1, cgroup_fds: 5, network: false };
+        let many = spawn(1, 5);
         assert_eq!(HostMessage::decode(&many.encode()), Err(FrameError::Field(5)));
     }
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=25 {
+        for value in 1..=26 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(26), None);
+        assert_eq!(SetupStep::from_wire(27), None);
     }
 
     proptest! {
         #[test]
-        fn no_frame_makes_a_decoder_panic(words in any::<[u64; 8]>(), kind in 0u64..12) {
+        fn no_frame_makes_a_decoder_panic(words in any::<[u64; 8]>(), kind in 0u64..13) {
             let mut words = words;
             words[0] = kind;
             let frame = pack(words);

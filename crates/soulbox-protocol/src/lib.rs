@@ -12,7 +12,8 @@
 //! daemon                               zygote
 //!   │ Init    + [seccomp filters]  ──►   │   once, before anything else
 //!   │ ◄──                        Ready   │   the interpreter is warm
-//!   │ Spawn   + [job socket,             │
+//!   │ Spawn   + [job socket, stdin,      │
+//!   │            stdout, stderr,         │
 //!   │            cgroup files …,         │
 //!   │            network namespace?]──►  │   any number of times
 //!   │ ◄──        Spawned  + [pidfd]      │   one for each Spawn, in order
@@ -23,11 +24,13 @@
 //!
 //! ```text
 //! daemon                               sandbox
-//!   │ Job + [stdin, stdout, stderr,      │
-//!   │        program, executable?] ──►   │   read by the process that will run the program
-//!   │ ◄──  SetupFailed | Running         │   the last word of that process before untrusted code
+//!   │ ◄──  SetupFailed | Parked          │   from the process that will run the program; Parked only
+//!   │                  + [/workspace]    │   where that was asked for
+//!   │ Job + [program?, executable?] ──►  │   read by the same process
+//!   │ ◄──  SetupFailed | Running         │   its last word before untrusted code
+//!   │                  + [/workspace]?   │
 //!   │ ◄──  Refusing + [counts]           │   from pid 1, at the first refused system call
-//!   │ ◄──  Exited + [/workspace]         │   from pid 1, which never runs untrusted code
+//!   │ ◄──  Exited                        │   from pid 1, which never runs untrusted code
 //!   │ ◄──  NetworkUntouched +            │   where that is so
 //!   │        [network namespace]         │
 //! ```
@@ -53,6 +56,10 @@ pub const CONTROL_FD: i32 = 3;
 /// Most files for joining a cgroup (`cgroup.procs`, on v1 `tasks`) that one [`HostMessage::Spawn`] carries:
 /// one on cgroup v2, one for each hierarchy (memory, pids, cpu, cpuacct) on v1.
 pub const MAX_CGROUP_FDS: usize = 4;
+
+/// Most bytes of a program that travel in the packet of its [`Job`]; a larger one has a memory file. Smaller than
+/// what any kernel takes as one packet (`SO_SNDBUF` of socket(7)).
+pub const INLINE_LEN: usize = 16 << 10;
 
 /// Most seccomp filters that [`HostMessage::Init`] announces.
 pub const MAX_FILTERS: usize = 4;

@@ -34,13 +34,18 @@ pub(crate) struct OutputPipe {
 }
 
 impl OutputPipe {
-    /// A new pipe for at most `limit` bytes; the second value is the program's end.
-    pub(crate) fn new(limit: usize) -> io::Result<(Self, OwnedFd)> {
+    /// A new pipe, of which nothing is kept yet; the second value is the program's end.
+    pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         sys::open_to_all(&write)?;
         nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let pipe = Some(sys::watch(read, Interest::READABLE)?);
-        Ok((OutputPipe { pipe, output: Output::default(), limit }, write))
+        Ok((OutputPipe { pipe, output: Output::default(), limit: 0 }, write))
+    }
+
+    /// How many bytes are kept.
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
     }
 
     /// Reads what is there. Resolves with `true` when the limit is exceeded, for the first time only; never
@@ -63,13 +68,13 @@ impl OutputPipe {
     }
 
     /// Reads what the pipe still holds after the last writer's end.
-    pub(crate) fn finish(mut self) -> Output {
+    pub(crate) fn finish(&mut self) -> Output {
         if let Some(pipe) = self.pipe.take() {
             while let Ok(Read::Kept | Read::Exceeded | Read::Discarded) =
                 read_into(pipe.get_ref(), &mut self.output, self.limit)
             {}
         }
-        self.output
+        std::mem::take(&mut self.output)
     }
 }
 
@@ -104,7 +109,8 @@ mod tests {
 
     #[tokio::test]
     async fn output_up_to_the_limit_is_kept_and_more_is_told_once() {
-        let (mut output, write) = OutputPipe::new(5).unwrap();
+        let (mut output, write) = OutputPipe::new().unwrap();
+        output.set_limit(5);
         nix::unistd::write(&write, b"hello").unwrap();
         assert!(!output.read_some().await.unwrap());
         nix::unistd::write(&write, b", world").unwrap();
@@ -118,7 +124,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_in_the_pipe_at_the_end_is_not_lost() {
-        let (output, write) = OutputPipe::new(100).unwrap();
+        let (mut output, write) = OutputPipe::new().unwrap();
+        output.set_limit(100);
         nix::unistd::write(&write, b"last words").unwrap();
         drop(write);
         let output = output.finish();

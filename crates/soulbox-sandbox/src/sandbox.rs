@@ -12,9 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use globset::GlobSet;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use soulbox_protocol::{Job, ProgramEncoder, SandboxMessage, SetupError, TooLarge};
+use soulbox_protocol::{INLINE_LEN, Job, ProgramEncoder, SandboxMessage, SetupError, TooLarge};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
@@ -23,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage};
 use crate::collect::{Collected, collect};
 use crate::executable::Executable;
+use crate::input::{StdinPipe, stdin_pipe};
 use crate::instance::open_files_limit;
 use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
 use crate::refused::{RefusedSyscall, refused_syscalls};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
-use crate::zygote::{Holds, Networks};
+use crate::zygote::{Holds, Networks, SpawnError};
 
 /// How long a sandbox may take from its job to the start of the program; its files are written in it.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -178,10 +177,47 @@ pub struct Sandbox {
     job_socket: SeqPacket,
     /// None on a host where an ordinary user has no cgroups.
     leaf: Option<Leaf>,
+    /// Where the kernel tells that the memory limit was reached, on cgroup v1.
+    oom_event: Option<AsyncFd<OwnedFd>>,
+    streams: Streams,
+    /// Size of its tmpfs.
+    disk_bytes: u64,
+    /// Its `/workspace`, once it has said where that is.
+    workspace: Option<OwnedFd>,
     /// Where its network namespace goes when it is as good as new.
     networks: Arc<Networks>,
     /// Goes back when the sandbox is gone.
     _holds: Holds,
+}
+
+/// What a sandbox is made from, and the daemon's side of it, before there is a process.
+pub(crate) struct Premises {
+    pub(crate) leaf: Option<Leaf>,
+    pub(crate) disk_bytes: u64,
+    pub(crate) holds: Holds,
+    pub(crate) networks: Arc<Networks>,
+    job_socket: SeqPacket,
+    streams: Streams,
+}
+
+/// The sandbox's ends of its job socket and of its standard streams, in the order in which they are sent.
+pub(crate) type TheirEnds = [OwnedFd; 4];
+
+impl Premises {
+    pub(crate) fn new(
+        leaf: Option<Leaf>,
+        disk_bytes: u64,
+        holds: Holds,
+        networks: Arc<Networks>,
+    ) -> io::Result<(Self, TheirEnds)> {
+        let (job_socket, their_socket) = SeqPacket::pair()?;
+        let (stdin, their_stdin) = stdin_pipe()?;
+        let (stdout, their_stdout) = OutputPipe::new()?;
+        let (stderr, their_stderr) = OutputPipe::new()?;
+        let streams = Streams { stdin: Some(stdin), stdout, stderr };
+        let premises = Premises { leaf, disk_bytes, holds, networks, job_socket, streams };
+        Ok((premises, [their_socket, their_stdin, their_stdout, their_stderr]))
+    }
 }
 
 /// pid 1 of the sandbox: every other process ends with it (pid_namespaces(7)).
@@ -203,15 +239,24 @@ impl Drop for KillOnDrop {
 }
 
 impl Sandbox {
-    pub(crate) fn new(
-        pidfd: OwnedFd,
-        job_socket: SeqPacket,
-        leaf: Option<Leaf>,
-        holds: Holds,
-        networks: Arc<Networks>,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(pidfd: OwnedFd, premises: Premises) -> Result<Self, SpawnError> {
         let pidfd = KillOnDrop(sys::watch(pidfd, Interest::READABLE)?);
-        Ok(Sandbox { pidfd, job_socket, leaf, networks, _holds: holds })
+        let Premises { leaf, disk_bytes, holds, networks, job_socket, streams } = premises;
+        let oom_event = leaf.as_ref().map(Leaf::oom_event).transpose()?.flatten();
+        let oom_event = oom_event.map(|fd| sys::watch(fd, Interest::READABLE)).transpose()?;
+        let (workspace, _holds) = (None, holds);
+        Ok(Sandbox { pidfd, job_socket, leaf, oom_event, streams, disk_bytes, workspace, networks, _holds })
+    }
+
+    /// Waits until the sandbox is complete but for its job. What it uses is counted from then on.
+    pub(crate) async fn parked(&mut self) -> Result<(), SpawnError> {
+        let packet = self.job_socket.receive().await?.ok_or(SpawnError::Ended)?;
+        match SandboxMessage::decode(&packet.frame) {
+            Ok(SandboxMessage::Parked) => self.workspace = packet.fds.into_iter().next(),
+            Ok(SandboxMessage::SetupFailed(error)) => return Err(SpawnError::Setup(error)),
+            _ => return Err(SpawnError::Ended),
+        }
+        Ok(self.leaf.as_mut().map_or(Ok(()), Leaf::count_from_now)?)
     }
 
     /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.
@@ -226,20 +271,15 @@ impl Sandbox {
         cancel: &CancellationToken,
     ) -> Result<(RunReport, Remains), RunError> {
         let handed_over = Instant::now();
-        let mut oom_event = None;
-        if let Some(own) = &mut self.leaf {
-            own.set_limits(leaf)?;
-            oom_event = own.oom_event()?;
-        }
-        let (mut streams, stdin) = self.hand_over(workload, limits, leaf.pids).await?;
-        let mut watch = Watch::new(limits, handed_over);
-        let seen = watch.run(&self, &mut streams, stdin, oom_event, cancel).await;
+        let stdin = self.hand_over(workload, leaf, limits).await?;
+        let mut watch = Watch::new(limits, handed_over, self.workspace.take());
+        let seen = watch.run(&mut self, stdin, cancel).await;
         if seen.is_err() {
             // The run must not go on unwatched.
             self.pidfd.kill();
             let _ = self.pidfd.0.readable().await?;
         }
-        let (stdout, stderr) = (streams.stdout.finish(), streams.stderr.finish());
+        let (stdout, stderr) = (self.streams.stdout.finish(), self.streams.stderr.finish());
         // What it wrote last may be read after its end was seen.
         for (stream, output) in [(Stream::Stdout, &stdout), (Stream::Stderr, &stderr)] {
             if output.truncated {
@@ -271,35 +311,49 @@ impl Sandbox {
         Ok((report, Remains(self)))
     }
 
+    /// Sets the limits where they differ, and sends the job.
     async fn hand_over<'w>(
-        &self,
+        &mut self,
         workload: &'w Workload,
+        leaf: &LeafLimits,
         limits: &RunLimits,
-        pids: u64,
-    ) -> Result<(Streams, StdinPipe<'w>), RunError> {
+    ) -> Result<StdinPipe<'w>, RunError> {
+        if let Some(own) = &mut self.leaf {
+            own.set_limits(leaf)?;
+        }
+        if self.disk_bytes != limits.disk_bytes {
+            // Of one that was not parked nothing is known to change it by: it was made with the right size.
+            let workspace = self.workspace.as_ref().ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
+            sys::resize_tmpfs(workspace, limits.disk_bytes)?;
+        }
+        self.streams.stdout.set_limit(limits.output_bytes);
+        self.streams.stderr.set_limit(limits.output_bytes);
         let program = encode(workload)?;
         let job = Job {
             program_len: program.len() as u64,
-            disk_bytes: limits.disk_bytes,
+            file_bytes: limits.disk_bytes,
             open_files: limits.open_files.min(open_files_limit()),
             stack_bytes: limits.stack_bytes,
             heap_bytes: workload.heap_bytes,
             executable: workload.executable.is_some(),
-            processes: if self.leaf.is_some() { 0 } else { pids },
+            processes: if self.leaf.is_some() { 0 } else { leaf.pids },
         };
-        let program = memory_file("program", |file| file.write_all(&program))?;
-        let (stdin, stdin_theirs) = StdinPipe::new(&workload.stdin)?;
-        let (stdout, stdout_theirs) = OutputPipe::new(limits.output_bytes)?;
-        let (stderr, stderr_theirs) = OutputPipe::new(limits.output_bytes)?;
-        let fds = [stdin_theirs.as_fd(), stdout_theirs.as_fd(), stderr_theirs.as_fd(), program.as_fd()];
+        let (inline, file) = if program.len() > INLINE_LEN {
+            (&[][..], Some(memory_file("program", |file| file.write_all(&program))?))
+        } else {
+            (program.as_slice(), None)
+        };
+        let stdin =
+            self.streams.stdin.take().map(|pipe| StdinPipe::new(pipe, &workload.stdin)).transpose()?;
+        let file = file.as_ref().map(AsFd::as_fd);
         let fds: Vec<_> =
-            fds.into_iter().chain(workload.executable.as_ref().map(Executable::as_fd)).collect();
-        match self.job_socket.send(&job.encode(), &fds).await {
+            file.into_iter().chain(workload.executable.as_ref().map(Executable::as_fd)).collect();
+        match self.job_socket.send_with(&job.encode(), inline, &fds).await {
             // A sandbox that failed before its job has said why, and that is what is read next.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             result => result?,
         }
-        Ok((Streams { stdout, stderr }, stdin))
+        Ok(stdin.unwrap_or_default())
     }
 }
 
@@ -331,7 +385,10 @@ fn encode(workload: &Workload) -> Result<Vec<u8>, TooLarge> {
     Ok(encoder.finish())
 }
 
+#[derive(Debug)]
 struct Streams {
+    /// Until there is something to write.
+    stdin: Option<OwnedFd>,
     stdout: OutputPipe,
     stderr: OutputPipe,
 }
@@ -343,6 +400,7 @@ struct Watch<'a> {
     started: Option<Instant>,
     exited: Option<Exited>,
     setup_failed: Option<SetupError>,
+    workspace: Option<OwnedFd>,
     /// Where pid 1 counts the system calls that the filter refuses.
     refusals: Option<OwnedFd>,
     /// Why the daemon ended the run: the first reason counts.
@@ -356,17 +414,17 @@ struct Watch<'a> {
 struct Exited {
     ended: Ended,
     at: Instant,
-    workspace: Option<OwnedFd>,
 }
 
 impl<'a> Watch<'a> {
-    fn new(limits: &'a RunLimits, handed_over: Instant) -> Self {
+    fn new(limits: &'a RunLimits, handed_over: Instant, workspace: Option<OwnedFd>) -> Self {
         let deadline = handed_over + SETUP_TIMEOUT;
         Watch {
             limits,
             started: None,
             exited: None,
             setup_failed: None,
+            workspace,
             refusals: None,
             killed_for: None,
             killed_at: None,
@@ -378,13 +436,11 @@ impl<'a> Watch<'a> {
     /// Watches until every process of the sandbox has ended, or pid 1 alone is left and about to.
     async fn run(
         &mut self,
-        sandbox: &Sandbox,
-        streams: &mut Streams,
+        sandbox: &mut Sandbox,
         mut stdin: StdinPipe<'_>,
-        oom_event: Option<OwnedFd>,
         cancel: &CancellationToken,
     ) -> Result<(), RunError> {
-        let oom_event = oom_event.map(|fd| sys::watch(fd, Interest::READABLE)).transpose()?;
+        let streams = &mut sandbox.streams;
         let mut socket_open = true;
         while self.exited.is_none() {
             let may_end = self.killed_for.is_none();
@@ -405,7 +461,7 @@ impl<'a> Watch<'a> {
                 leaf = self.cpu_check_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
                     self.check_cpu(leaf)?
                 }
-                () = out_of_memory(oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
+                () = out_of_memory(sandbox.oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
                 () = cancel.cancelled(), if may_end => Some(Ended::Cancelled),
                 _ = sandbox.pidfd.0.readable() => break,
             };
@@ -431,18 +487,18 @@ impl<'a> Watch<'a> {
             Ok(SandboxMessage::Running { at_ns }) => {
                 let started = sys::instant_of(at_ns);
                 self.started = Some(started);
+                self.workspace = packet.fds.into_iter().next().or(self.workspace.take());
                 self.deadline = started + self.limits.wall_time;
                 self.next_cpu_check = started + self.earliest_use_of(self.limits.cpu_time);
             }
             Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
                 let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
-                let workspace = packet.fds.into_iter().next();
-                self.exited = Some(Exited { ended, at: sys::instant_of(at_ns), workspace });
+                self.exited = Some(Exited { ended, at: sys::instant_of(at_ns) });
             }
             Ok(SandboxMessage::SetupFailed(error)) => self.setup_failed = Some(error),
             Ok(SandboxMessage::Refusing) => self.refusals = packet.fds.into_iter().next(),
-            // Said to nobody before the end was.
-            Ok(SandboxMessage::NetworkUntouched) => {}
+            // The one comes after the end, the other before the job.
+            Ok(SandboxMessage::NetworkUntouched | SandboxMessage::Parked) => {}
             Err(error) => tracing::error!(%error, "a sandbox sent something that is no message"),
         }
         Ok(())
@@ -509,11 +565,11 @@ impl<'a> Watch<'a> {
 
     /// Collects the files and the executable that were asked for, and lets go of the workspace.
     async fn collect(&mut self, workload: &Workload) -> (Collected, Option<io::Result<Executable>>) {
-        let Some(Exited { ended, workspace, .. }) = self.exited.as_mut() else {
+        let Some(Exited { ended, .. }) = self.exited else {
             return Default::default();
         };
-        let makes = workload.makes_executable.clone().filter(|_| *ended == Ended::Exited(0));
-        let wanted = workspace.take().filter(|_| makes.is_some() || !workload.output_files.is_empty());
+        let makes = workload.makes_executable.clone().filter(|_| ended == Ended::Exited(0));
+        let wanted = self.workspace.take().filter(|_| makes.is_some() || !workload.output_files.is_empty());
         let Some(workspace) = wanted else { return Default::default() };
         let files = workload.output_files.clone();
         let collected = tokio::task::spawn_blocking(move || {
@@ -527,7 +583,7 @@ impl<'a> Watch<'a> {
 
     /// Bytes on the tmpfs beyond the workload's own files, and whether it is full.
     fn disk_usage(&self, workload: &Workload) -> (u64, bool) {
-        let workspace = self.exited.as_ref().and_then(|exited| exited.workspace.as_ref());
+        let workspace = self.exited.as_ref().and(self.workspace.as_ref());
         let Some(stat) = workspace.and_then(|fd| nix::sys::statfs::fstatfs(fd).ok()) else {
             return (0, false);
         };
@@ -543,56 +599,4 @@ async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
         Some(event) if event.readable().await.is_ok() => {}
         _ => std::future::pending().await,
     }
-}
-
-/// The standard input of a run: most fits into the pipe at once, the rest follows as it is read.
-#[derive(Debug)]
-struct StdinPipe<'a> {
-    /// `None` when all is written or the program closed its end.
-    pipe: Option<AsyncFd<OwnedFd>>,
-    rest: &'a [u8],
-}
-
-impl<'a> StdinPipe<'a> {
-    fn new(content: &'a [u8]) -> io::Result<(Self, OwnedFd)> {
-        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-        sys::open_to_all(&read)?;
-        fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        let rest = write_some(&write, content)?;
-        let pipe = if rest.is_empty() { None } else { Some(sys::watch(write, Interest::WRITABLE)?) };
-        Ok((StdinPipe { pipe, rest }, read))
-    }
-
-    /// Resolves when the rest is written; never, when there is none. Cancelling it loses nothing.
-    async fn write_rest(&mut self) {
-        let Some(pipe) = &self.pipe else {
-            return std::future::pending().await;
-        };
-        while let Ok(mut guard) = pipe.writable().await {
-            match guard.try_io(|pipe| write_some(pipe.get_ref(), self.rest)) {
-                Ok(Ok(rest)) => self.rest = rest,
-                // The program does not want the rest.
-                Ok(Err(_)) => break,
-                Err(_) => {}
-            }
-            if self.rest.is_empty() {
-                break;
-            }
-        }
-        self.pipe = None;
-    }
-}
-
-/// Writes what the pipe takes, and returns what it does not.
-fn write_some<'a>(pipe: &OwnedFd, content: &'a [u8]) -> io::Result<&'a [u8]> {
-    let mut rest = content;
-    while !rest.is_empty() {
-        match nix::unistd::write(pipe, rest) {
-            Ok(len) => rest = &rest[len..],
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) if rest.len() < content.len() => return Ok(rest),
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(rest)
 }

@@ -20,8 +20,22 @@ use syscalls::Sysno;
 
 use crate::dispatch::{RETURN, as_search_tree};
 
-/// System calls with which a sandbox is finished after its filters are in force.
-const NEEDED: [Sysno; 4] = [Sysno::sendmsg, Sysno::close_range, Sysno::execve, Sysno::exit_group];
+/// System calls with which a sandbox takes its job, after its filters are in force. Mapping memory is one too, which
+/// profiles allow with conditions, and without which no program starts.
+const NEEDED: [Sysno; 12] = [
+    Sysno::close,
+    Sysno::close_range,
+    Sysno::dup3,
+    Sysno::execve,
+    Sysno::exit_group,
+    Sysno::mkdirat,
+    Sysno::munmap,
+    Sysno::openat,
+    Sysno::prlimit64,
+    Sysno::recvmsg,
+    Sysno::sendmsg,
+    Sysno::write,
+];
 
 /// Compiled filters in the order in which they are installed.
 #[derive(Clone, Debug)]

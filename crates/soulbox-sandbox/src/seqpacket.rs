@@ -44,14 +44,25 @@ impl SeqPacket {
 
     /// Sends a frame with descriptors.
     pub(crate) async fn send(&self, frame: &Frame, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send_with(frame, &[], fds).await
+    }
+
+    /// Sends a frame with more bytes behind it in the same packet, and with descriptors.
+    pub(crate) async fn send_with(
+        &self,
+        frame: &Frame,
+        behind: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
         self.fd
             .async_io(Interest::WRITABLE, |fd| {
-                let sent = sendmsg::<()>(fd.as_raw_fd(), &[IoSlice::new(frame)], control, flags, None)?;
-                debug_assert_eq!(sent, FRAME_LEN, "a packet is sent whole or not at all");
+                let parts = [IoSlice::new(frame), IoSlice::new(behind)];
+                let sent = sendmsg::<()>(fd.as_raw_fd(), &parts, control, flags, None)?;
+                debug_assert_eq!(sent, FRAME_LEN + behind.len(), "a packet is sent whole or not at all");
                 Ok(())
             })
             .await

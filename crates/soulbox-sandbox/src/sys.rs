@@ -46,6 +46,27 @@ pub(crate) fn place_fd(fd: impl AsFd, number: c_int) -> io::Result<()> {
     check(unsafe { libc::dup2(fd.as_fd().as_raw_fd(), number) }.into()).map(drop)
 }
 
+/// Gives a tmpfs another size, by fspick(2) and fsconfig(2) on a descriptor of the root of one of its mounts. It works
+/// from another mount namespace too, for whoever has `CAP_SYS_ADMIN` over the mount's user namespace.
+pub(crate) fn resize_tmpfs(mount: &OwnedFd, bytes: u64) -> io::Result<()> {
+    const FSPICK_CLOEXEC: c_int = 1;
+    const FSPICK_EMPTY_PATH: c_int = 8;
+    const FSCONFIG_SET_STRING: c_int = 1;
+    const FSCONFIG_CMD_RECONFIGURE: c_int = 7;
+    let size = std::ffi::CString::new(bytes.to_string())?;
+    let (mount, empty, flags) = (mount.as_raw_fd(), c"".as_ptr(), FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+    // SAFETY: the path is NUL-terminated and lives through the call.
+    let context = check(unsafe { libc::syscall(libc::SYS_fspick, mount, empty, flags) })?;
+    // SAFETY: the kernel has just made this descriptor for the caller.
+    let context = unsafe { OwnedFd::from_raw_fd(context as c_int) };
+    let (fd, key, value) = (context.as_raw_fd(), c"size".as_ptr(), size.as_ptr());
+    // SAFETY: both texts are NUL-terminated and live through the call.
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, value, 0) })?;
+    let none = std::ptr::null::<libc::c_char>();
+    // SAFETY: this command takes no text.
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_RECONFIGURE, none, none, 0) }).map(drop)
+}
+
 /// Registers a descriptor with the runtime's epoll(7).
 pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd names one open descriptor until it is dropped, which the AsyncFd does last.

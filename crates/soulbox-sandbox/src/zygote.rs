@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use soulbox_protocol::{HostMessage, ZygoteMessage};
+use soulbox_protocol::{HostMessage, SetupError, ZygoteMessage};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::container::{Container, ContainerError, ContainerSpec};
 use crate::instance::Instance;
 use crate::layers::Layers;
 use crate::memory_file::memory_file;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Premises, Sandbox};
 use crate::seccomp::Filters;
 use crate::seqpacket::SeqPacket;
 
@@ -106,6 +106,12 @@ pub enum SpawnError {
     /// The leaf cgroup could not be made.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// The sandbox has ended, or taken too long, before it had a job.
+    #[error("the sandbox was not ready for a job")]
+    Ended,
+    /// The sandbox could not be finished.
+    #[error("the sandbox could not be made")]
+    Setup(#[source] SetupError),
     /// More sandboxes than ids.
     #[error("all ids for sandboxes are in use")]
     NoId,
@@ -183,31 +189,63 @@ impl Zygote {
         Ok(Zygote { instance, container, shared, reader, next_seq, ids, networks, sandboxes })
     }
 
-    /// Forks a sandbox that waits for its job.
+    /// Forks a sandbox for a job that is there already, with these limits.
     ///
     /// # Errors
     /// [`SpawnError`]; nothing is left behind then.
-    pub async fn spawn(&self, name: &str, limits: &LeafLimits) -> Result<Sandbox, SpawnError> {
+    pub async fn spawn(
+        &self,
+        name: &str,
+        limits: &LeafLimits,
+        disk_bytes: u64,
+    ) -> Result<Sandbox, SpawnError> {
+        self.fork(name, limits, disk_bytes, false).await
+    }
+
+    /// Forks a sandbox for a job to come, and waits until it is complete and has rehearsed. What differs from these
+    /// limits is set when there is a job.
+    ///
+    /// # Errors
+    /// [`SpawnError`]; nothing is left behind then.
+    pub async fn park(
+        &self,
+        name: &str,
+        limits: &LeafLimits,
+        disk_bytes: u64,
+    ) -> Result<Sandbox, SpawnError> {
+        let mut sandbox = self.fork(name, limits, disk_bytes, true).await?;
+        timeout(SPAWN_TIMEOUT, sandbox.parked()).await.unwrap_or(Err(SpawnError::Ended))?;
+        Ok(sandbox)
+    }
+
+    async fn fork(
+        &self,
+        name: &str,
+        limits: &LeafLimits,
+        disk_bytes: u64,
+        park: bool,
+    ) -> Result<Sandbox, SpawnError> {
         let id = SandboxIds::take(&self.ids).ok_or(SpawnError::NoId)?;
         let holds = Holds { id, _of_zygote: self.sandboxes.token() };
+        let id = holds.id.id;
         let leaf = self.instance.leaf(name, limits)?;
         let join_files = leaf.as_ref().map_or_else(|| Ok(Vec::new()), Leaf::open_join_files)?;
-        let (job_socket, theirs) = SeqPacket::pair()?;
+        let (premises, theirs) = Premises::new(leaf, disk_bytes, holds, Arc::clone(&self.networks))?;
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.shared.pending().as_mut().ok_or(SpawnError::ZygoteLost)?.insert(seq, sender);
 
         let network = self.networks.take();
         let cgroup_fds = join_files.len() as u8;
-        let spawn = HostMessage::Spawn { seq, id: holds.id.id, cgroup_fds, network: network.is_some() };
-        let fds = std::iter::once(theirs.as_fd()).chain(join_files.iter().map(AsFd::as_fd));
+        let spawn = HostMessage::Spawn { seq, id, cgroup_fds, network: network.is_some(), park, disk_bytes };
+        let fds = theirs.iter().map(AsFd::as_fd).chain(join_files.iter().map(AsFd::as_fd));
         let fds: Vec<_> = fds.chain(network.iter().map(AsFd::as_fd)).collect();
         let answer = async {
             self.shared.control.send(&spawn.encode(), &fds).await.map_err(|_| SpawnError::ZygoteLost)?;
             receiver.await.map_err(|_| SpawnError::ZygoteLost)?.map_err(SpawnError::Clone)
         };
         match timeout(SPAWN_TIMEOUT, answer).await {
-            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, job_socket, leaf, holds, Arc::clone(&self.networks))?),
+            Ok(Ok(pidfd)) => Ok(Sandbox::new(pidfd, premises)?),
             Ok(Err(SpawnError::ZygoteLost)) | Err(_) => {
                 // Nobody shall be sent to it again, also when its end has not been seen yet.
                 self.shared.lose();

@@ -165,17 +165,21 @@ impl Descriptors {
         place(read_end, reader)
     }
 
-    /// Closes all descriptors but these and the standard streams.
-    pub(crate) fn close_others(&self) -> Result<()> {
+    /// Closes all descriptors but these, the standard streams and `others`.
+    pub(crate) fn close_all_but(&self, others: &[Fd]) -> Result<()> {
         let mut first = FIRST_OTHER_FD;
-        // The kernel lists descriptors in their order.
-        for descriptor in self.open.iter() {
-            if first < descriptor.fd {
-                sys::close_range(first, descriptor.fd - 1, 0)?;
+        loop {
+            let kept = self.open.iter().map(|descriptor| descriptor.fd).chain(others.iter().copied());
+            match kept.filter(|fd| *fd >= first).min() {
+                Some(next) => {
+                    if first < next {
+                        sys::close_range(first, next - 1)?;
+                    }
+                    first = next + 1;
+                }
+                None => return sys::close_range(first, Fd::MAX),
             }
-            first = descriptor.fd + 1;
         }
-        sys::close_range(first, Fd::MAX, 0)
     }
 }
 

@@ -33,7 +33,9 @@ pub(crate) unsafe extern "C" fn Java_soulbox_Launcher_serve(
     _class: *mut c_void,
     program: *mut JavaProgram,
 ) {
-    let prepared = serve::serve_with_threads(|| {});
+    let prepared = serve::serve_with_threads(|| {}).receive();
+    // Not before there is a job: some of them wake up now and then.
+    serve::resume_threads();
     let description = JavaProgram {
         strings: prepared.program.strings().as_ptr(),
         strings_len: prepared.program.strings().len() as u64,

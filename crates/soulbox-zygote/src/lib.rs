@@ -10,8 +10,8 @@
 //!
 //! ```text
 //! zygote ──clone3──► pid 1 (pid1.rs) ──clone3──► main process (main_process.rs) ──► untrusted code
-//!   │ serve.rs          │ new namespaces,            │ the job: ids, files, limits,
-//!   │                   │ cgroup, mounts             │ capabilities, seccomp
+//!   │ serve.rs          │ new namespaces,            │ ids, capabilities, seccomp;
+//!   │                   │ cgroup, mounts             │ then the job: limits, files
 //!   └ waits again       └ reaps; reports the end
 //! ```
 //!
@@ -43,4 +43,4 @@ mod sys;
 mod text;
 mod threads;
 
-pub use serve::{Hooks, Sandboxed, exit, soulbox_execute, soulbox_serve};
+pub use serve::{Sandboxed, exit, soulbox_execute, soulbox_receive, soulbox_serve};

@@ -1,15 +1,16 @@
 //! The main process of a sandbox, from its clone to the first instruction of untrusted code.
 //!
-//! Owns what a job says: sizes, streams, files, limits; and the giving up of every privilege. What comes
-//! after [`prepare`] is untrusted, and nothing of the daemon's is open any more.
+//! Owns the giving up of every privilege ([`seal`]), and after that what a job says: sizes, streams, files
+//! ([`receive`]). What comes then is untrusted, and nothing of the daemon's is open any more.
 
 use core::convert::Infallible;
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicI32, Ordering};
 
-use soulbox_protocol::{Job, Program, SandboxMessage, SetupError, SetupStep};
+use soulbox_protocol::{INLINE_LEN, Job, Program, SandboxMessage, SetupError, SetupStep};
 
-use crate::descriptors::FIRST_OTHER_FD;
-use crate::pid1::{Spawn, Then};
+use crate::descriptors::{Descriptors, FIRST_OTHER_FD};
+use crate::pid1::{self, Spawn, Then};
 use crate::refusals::Handover;
 use crate::serve::Filters;
 use crate::socket;
@@ -17,68 +18,119 @@ use crate::steps::OfStep;
 use crate::sys::{self, Errno, Fd};
 use crate::text::Text;
 
-const SCRATCH_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
+/// A sandbox without any privilege that waits for its job.
+#[derive(Clone, Copy)]
+pub(crate) struct Sealed {
+    job_socket: Fd,
+    /// The program's standard streams, before they are in their places.
+    streams: [Fd; 3],
+    workspace: Fd,
+    /// Whether there is no job yet, so that there is time to rehearse.
+    pub(crate) parked: bool,
+}
 
 /// What the main process of a finished sandbox shall run.
 pub(crate) struct Prepared {
     pub(crate) program: Program<'static>,
     /// How large the interpreter's heap may be.
     pub(crate) heap_bytes: u64,
+    executable: Option<Fd>,
 }
 
-/// Waits for the job and finishes the sandbox for it. Returns in *fork mode* only; in *spawn mode* the
-/// program takes this process's place. The order is the point: what needs a privilege comes
-/// before the privilege goes, and the filters come last but for the words "running" and the closing of all
-/// descriptors, which every profile allows.
-pub(crate) fn prepare(
-    spawn: &Spawn<'_>,
-    refusals: Handover,
-    after_fork: impl FnOnce(),
-) -> Result<Prepared, SetupError> {
+/// Gives up every privilege. The order is the point: what needs one comes before it goes, and the filters come
+/// last but for the closing of descriptors, which every profile allows, as all that is in [`receive`].
+pub(crate) fn seal(spawn: &Spawn<'_>, refusals: Handover) -> Result<Sealed, SetupError> {
     sys::set_session().of(SetupStep::NewSession)?;
-    after_fork();
-    if let Then::Return(descriptors) = spawn.then {
-        descriptors.renew().of(SetupStep::RenewDescriptors)?;
+    let kept = match spawn.then {
+        Then::Return(descriptors) => descriptors,
+        Then::Execute => &Descriptors::NONE,
+    };
+    kept.renew().of(SetupStep::RenewDescriptors)?;
+    let workspace = sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0);
+    let workspace = workspace.of(SetupStep::EnterWorkspace)?;
+    if spawn.park {
+        silence_streams().of(SetupStep::StandardStreams)?;
     }
-
-    let Received { job, streams, program_fd, executable } = receive_job(spawn.job_socket)?;
-    let (program, file_bytes) = map_program(program_fd, job.program_len)?;
-    resize_scratch(job.disk_bytes)?;
-    install_streams(streams)?;
-    set_rlimits(&job)?;
+    set_fixed_rlimits()?;
     sys::become_user(spawn.id).of(SetupStep::SetIds)?;
     // Leaving uid 0 made the process undumpable, which would make /proc/self another user's (proc(5)).
     sys::prctl(libc::PR_SET_DUMPABLE, 1).of(SetupStep::SetIds)?;
     sys::set_umask(0o022);
     sys::change_directory(c"/workspace").of(SetupStep::EnterWorkspace)?;
-    write_files(&program)?;
-    // SAFETY: the files have been written, and nothing but `Program::files`, which is not called again,
-    // would look at their bytes.
-    unsafe { sys::unmap_pages(file_bytes) };
     sys::set_capabilities(0).of(SetupStep::DropCapabilities)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).of(SetupStep::NoNewPrivileges)?;
     install_filters(&spawn.filters, refusals)?;
-    let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
-    socket::send(spawn.job_socket, running.encode(), &[]).of(SetupStep::CloseDescriptors)?;
-    match spawn.then {
-        Then::Return(descriptors) => {
-            descriptors.close_others().of(SetupStep::CloseDescriptors)?;
-            Ok(Prepared { program, heap_bytes: job.heap_bytes })
+    let [stdin, stdout, stderr] = spawn.streams;
+    let own = [spawn.job_socket, stdin, stdout, stderr, workspace];
+    kept.close_all_but(&own).of(SetupStep::CloseDescriptors)?;
+    Ok(Sealed { job_socket: spawn.job_socket, streams: spawn.streams, workspace, parked: spawn.park })
+}
+
+impl Sealed {
+    /// Waits for the job and does what it says: from then on the caller runs the program, and nothing else. Ends
+    /// the process when it cannot be done, or no job comes.
+    pub(crate) fn receive(self) -> Prepared {
+        let prepared = self.prepare().unwrap_or_else(|error| pid1::fail(self.job_socket, error));
+        sys::close(self.job_socket);
+        prepared
+    }
+
+    /// Waits for the job and executes its program in the place of this process. The job socket closes with
+    /// execve(2), and until then is there for the news that it has failed.
+    pub(crate) fn execute(self) -> ! {
+        let executed = self.prepare().and_then(|prepared| execute(&prepared).of(SetupStep::Execute));
+        match executed {
+            Ok(never) => match never {},
+            Err(error) => pid1::fail(self.job_socket, error),
         }
-        Then::Execute => {
-            // The job socket stays until execve(2) has succeeded, for the news that it has not.
-            sys::close_range(FIRST_OTHER_FD, Fd::MAX, libc::CLOSE_RANGE_CLOEXEC)
-                .of(SetupStep::CloseDescriptors)?;
-            execute(&program, executable).of(SetupStep::Execute).map(|never| match never {})
+    }
+
+    fn prepare(&self) -> Result<Prepared, SetupError> {
+        install_streams(self.streams)?;
+        // Before there is anything to do for the job.
+        let buffer = sys::map_memory(INLINE_LEN, self.parked).of(SetupStep::ReadProgram)?;
+        if self.parked {
+            socket::send(self.job_socket, SandboxMessage::Parked.encode(), &[self.workspace])
+                .of(SetupStep::Park)?;
         }
+        let Received { job, program, executable } = receive_job(self.job_socket, buffer)?;
+        let (program, file_bytes) = parse(program)?;
+        set_rlimits(&job)?;
+        write_files(&program)?;
+        // SAFETY: the files have been written, and nothing but `Program::files`, which is not called again,
+        // would look at their bytes.
+        unsafe { sys::unmap_pages(file_bytes) };
+        let running = SandboxMessage::Running { at_ns: sys::monotonic_ns() };
+        let workspace = [self.workspace];
+        let workspace = if self.parked { &[] } else { workspace.as_slice() };
+        socket::send(self.job_socket, running.encode(), workspace).of(SetupStep::Start)?;
+        sys::close(self.workspace);
+        Ok(Prepared { program, heap_bytes: job.heap_bytes, executable })
+    }
+
+    /// Keeps it for [`Sealed::kept`], for interpreters that come back for it.
+    pub(crate) fn keep(self) {
+        let [stdin, stdout, stderr] = self.streams;
+        let words = [self.job_socket, stdin, stdout, stderr, self.workspace, self.parked.into()];
+        for (kept, word) in KEPT.iter().zip(words) {
+            kept.store(word, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn kept() -> Self {
+        let [job_socket, stdin, stdout, stderr, workspace, parked] =
+            KEPT.each_ref().map(|kept| kept.load(Ordering::Relaxed));
+        Sealed { job_socket, streams: [stdin, stdout, stderr], workspace, parked: parked != 0 }
     }
 }
 
+static KEPT: [AtomicI32; 6] = [const { AtomicI32::new(-1) }; 6];
+
 /// Executes the given descriptor, or else the program's first argument. Returns only to tell why it failed.
-fn execute(program: &Program<'_>, executable: Option<Fd>) -> sys::Result<Infallible> {
-    let (argv, envp) = pointers(program)?;
+fn execute(prepared: &Prepared) -> sys::Result<Infallible> {
+    let (argv, envp) = pointers(&prepared.program)?;
     // SAFETY: `pointers` ends both with null, after pointers to the program's NUL-terminated strings.
-    Err(unsafe { sys::execute(executable, argv, envp) })
+    Err(unsafe { sys::execute(prepared.executable, argv, envp) })
 }
 
 fn pointers(program: &Program<'_>) -> sys::Result<(&'static [*const u8], &'static [*const u8])> {
@@ -95,49 +147,56 @@ fn pointers(program: &Program<'_>) -> sys::Result<(&'static [*const u8], &'stati
     Ok((argv, envp))
 }
 
-/// A job with its descriptors.
+/// A job with its program and what to execute.
 struct Received {
     job: Job,
-    streams: [Fd; 3],
-    program_fd: Fd,
+    program: &'static [u8],
     executable: Option<Fd>,
 }
 
-fn receive_job(job_socket: Fd) -> Result<Received, SetupError> {
-    let Some(packet) = socket::receive(job_socket).of(SetupStep::ReceiveJob)? else {
+fn receive_job(job_socket: Fd, buffer: &'static mut [u8]) -> Result<Received, SetupError> {
+    let Some((packet, behind)) = socket::receive_with(job_socket, buffer).of(SetupStep::ReceiveJob)? else {
         // The daemon has no job for this sandbox: it is not wanted any more.
         sys::exit_group(0)
     };
-    let job = Job::decode(&packet.frame).map_err(|_| Errno(libc::EBADMSG)).of(SetupStep::ReceiveJob)?;
-    let (stdin, stdout, stderr, program_fd, executable) = match (packet.fds(), job.executable) {
-        ([stdin, stdout, stderr, program], false) => (stdin, stdout, stderr, program, None),
-        ([stdin, stdout, stderr, program, executable], true) => {
-            (stdin, stdout, stderr, program, Some(*executable))
-        }
-        _ => return Err(Errno(libc::EBADMSG)).of(SetupStep::ReceiveJob),
+    let malformed = || Errno(libc::EBADMSG);
+    let job = Job::decode(&packet.frame).map_err(|_| malformed()).of(SetupStep::ReceiveJob)?;
+    let len = usize::try_from(job.program_len).map_err(|_| malformed()).of(SetupStep::ReceiveJob)?;
+    let (program_fd, executable) = match (packet.fds(), len > INLINE_LEN, job.executable) {
+        ([], false, false) => (None, None),
+        ([executable], false, true) => (None, Some(*executable)),
+        ([program], true, false) => (Some(*program), None),
+        ([program, executable], true, true) => (Some(*program), Some(*executable)),
+        _ => return Err(malformed()).of(SetupStep::ReceiveJob),
     };
-    Ok(Received { job, streams: [*stdin, *stdout, *stderr], program_fd: *program_fd, executable })
+    let program = match program_fd {
+        Some(fd) => {
+            let bytes = sys::map_file(fd, len).of(SetupStep::ReadProgram)?;
+            sys::close(fd);
+            bytes
+        }
+        None => behind.get(..len).ok_or_else(malformed).of(SetupStep::ReadProgram)?,
+    };
+    Ok(Received { job, program, executable })
 }
 
-/// Maps the program; the second value is the part of the mapping that has the files.
-fn map_program(fd: Fd, len: u64) -> Result<(Program<'static>, &'static [u8]), SetupError> {
-    let len = usize::try_from(len).map_err(|_| Errno(libc::EOVERFLOW)).of(SetupStep::ReadProgram)?;
-    let bytes = sys::map_file(fd, len).of(SetupStep::ReadProgram)?;
+/// Reads the program; the second value is the part of its bytes that has the files.
+fn parse(bytes: &'static [u8]) -> Result<(Program<'static>, &'static [u8]), SetupError> {
     let program = Program::parse(bytes).map_err(|_| Errno(libc::EBADMSG)).of(SetupStep::ReadProgram)?;
     let strings_end = program.strings().as_ptr_range().end as usize - bytes.as_ptr() as usize;
     Ok((program, &bytes[strings_end..]))
 }
 
-fn resize_scratch(disk_bytes: u64) -> Result<(), SetupError> {
-    let mut options = Text::new();
-    options.push(b"size=").and_then(|()| options.push_number(disk_bytes)).of(SetupStep::ResizeScratch)?;
-    let flags = libc::MS_REMOUNT | SCRATCH_FLAGS;
-    sys::mount(c"scratch", c"/tmp", c"tmpfs", flags, options.as_c_str()).of(SetupStep::ResizeScratch)
+/// What an interpreter writes before there is a program is nobody's.
+fn silence_streams() -> sys::Result<()> {
+    let null = sys::open(c"/dev/null", libc::O_RDWR, 0)?;
+    (0..FIRST_OTHER_FD).try_for_each(|stream| sys::dup_to(null, stream, 0))
 }
 
 fn install_streams(streams: [Fd; 3]) -> Result<(), SetupError> {
     for (target, fd) in (0..).zip(streams) {
         sys::dup_to(fd, target, 0).of_item(SetupStep::StandardStreams, target as usize)?;
+        sys::close(fd);
     }
     Ok(())
 }
@@ -145,23 +204,34 @@ fn install_streams(streams: [Fd; 3]) -> Result<(), SetupError> {
 /// Queued real-time signals and POSIX timers of one sandbox.
 const PENDING_SIGNALS: u64 = 256;
 
-fn set_rlimits(job: &Job) -> Result<(), SetupError> {
-    const UNLIMITED: u64 = u64::MAX;
+/// The limits that are the same for every job.
+fn set_fixed_rlimits() -> Result<(), SetupError> {
     let limits = [
         // No core dumps: they would hold the memory of others' interpreters. 1 byte is less than the page that
         // a file takes, and the one value that also keeps the kernel from piping to a handler (core(5)).
-        (libc::RLIMIT_CORE, 1, 1),
+        (libc::RLIMIT_CORE, 1),
         // Counted for the user who made the user namespace as well, which is the host's root.
-        (libc::RLIMIT_SIGPENDING, PENDING_SIGNALS, PENDING_SIGNALS),
+        (libc::RLIMIT_SIGPENDING, PENDING_SIGNALS),
+        // Message queues and locked memory are charged to the kernel's user, not to the cgroup.
+        (libc::RLIMIT_MSGQUEUE, 0),
+        (libc::RLIMIT_MEMLOCK, 64 << 10),
+    ];
+    for (index, (resource, most)) in limits.into_iter().enumerate() {
+        sys::set_rlimit(resource as libc::c_int, most, most).of_item(SetupStep::SetRlimit, index)?;
+    }
+    Ok(())
+}
+
+/// The limits that the job names, all below those that are in force: nobody without privileges can raise one.
+fn set_rlimits(job: &Job) -> Result<(), SetupError> {
+    const UNLIMITED: u64 = u64::MAX;
+    let limits = [
         (libc::RLIMIT_NOFILE, job.open_files, job.open_files),
         // Sparse files cost no space, and are bounded here.
-        (libc::RLIMIT_FSIZE, job.disk_bytes, job.disk_bytes),
+        (libc::RLIMIT_FSIZE, job.file_bytes, job.file_bytes),
         (libc::RLIMIT_STACK, job.stack_bytes, UNLIMITED),
-        // Message queues and locked memory are charged to the kernel's user, not to the cgroup.
-        (libc::RLIMIT_MSGQUEUE, 0, 0),
-        (libc::RLIMIT_MEMLOCK, 64 << 10, 64 << 10),
     ];
-    for (index, (resource, soft, hard)) in limits.iter().copied().enumerate() {
+    for (index, (resource, soft, hard)) in limits.into_iter().enumerate() {
         sys::set_rlimit(resource as libc::c_int, soft, hard).of_item(SetupStep::SetRlimit, index)?;
     }
     // Counted for a user of a user namespace (since Linux 5.14), and each sandbox is another user of its

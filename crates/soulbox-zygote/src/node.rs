@@ -10,7 +10,7 @@ use core::{mem, ptr};
 
 use libc::c_int;
 
-use crate::main_process::Prepared;
+use crate::main_process::{Prepared, Sealed};
 use crate::serve;
 use crate::sys::{self, Errno};
 
@@ -45,6 +45,7 @@ pub(crate) unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value
         (c"holdStreams", hold_streams as Callback),
         (c"releaseStreams", release_streams as Callback),
         (c"serve", serve as Callback),
+        (c"receive", receive as Callback),
         (c"exit", exit as Callback),
     ];
     for (name, function) in functions {
@@ -105,9 +106,24 @@ extern "C" fn release_streams(_: Env, _: Info) -> Value {
     ptr::null_mut()
 }
 
-/// `serve()`: serves the daemon, and returns in the main process of a sandbox, with its program.
+/// `serve()`: serves the daemon, and returns in the main process of a sandbox: `true` where there is time to rehearse
+/// before `receive()` is called.
 extern "C" fn serve(env: Env, _: Info) -> Value {
-    let prepared = serve::serve_with_threads(sys::inherit_all_memory);
+    type GetBoolean = extern "C" fn(Env, bool, *mut Value) -> Status;
+    let sealed = serve::serve_with_threads(sys::inherit_all_memory);
+    serve::resume_threads();
+    sealed.keep();
+    let mut value = ptr::null_mut();
+    // SAFETY: this is its type in node_api.h.
+    if let Some(boolean) = unsafe { host_function!("napi_get_boolean" as GetBoolean) } {
+        boolean(env, sealed.parked, &raw mut value);
+    }
+    value
+}
+
+/// `receive()`: waits for the job, and returns its program.
+extern "C" fn receive(env: Env, _: Info) -> Value {
+    let prepared = Sealed::kept().receive();
     limit_heap(prepared.heap_bytes);
     describe(env, &prepared).unwrap_or_else(|errno| serve::give_up(errno))
 }

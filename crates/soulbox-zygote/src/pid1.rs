@@ -9,13 +9,14 @@ use soulbox_protocol::{CONTROL_FD, SandboxMessage, SetupError, SetupStep};
 
 use crate::descriptors::Descriptors;
 use crate::libc_thread::LibcThread;
-use crate::main_process::{self, Prepared};
+use crate::main_process::{self, Sealed};
 use crate::network::{self, Fingerprint};
 use crate::refusals::{Handover, Refusals};
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
 use crate::sys::{self, Cloned, Ended, Errno, Fd};
+use crate::text::Text;
 
 /// What the main process does when its sandbox is complete.
 #[derive(Clone, Copy)]
@@ -32,6 +33,12 @@ pub(crate) struct Spawn<'a> {
     pub(crate) id: u32,
     /// The sandbox's end of the job socket.
     pub(crate) job_socket: Fd,
+    /// The program's standard input, output and error.
+    pub(crate) streams: [Fd; 3],
+    /// Whether no job is there yet.
+    pub(crate) park: bool,
+    /// Size of all that the program can write.
+    pub(crate) disk_bytes: u64,
     /// The files through which a process joins the leaf cgroup, opened by the daemon.
     pub(crate) join_files: &'a [Fd],
     /// The network namespace to enter. `None` when the process was cloned into a new one.
@@ -60,12 +67,13 @@ const PROC_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NO
 /// Signals that end other processes reach them through `CAP_KILL`; pid 1 keeps no other capability.
 const CAP_KILL: u64 = 1 << 5;
 
-/// Lives the life of pid 1. Returns in the main process only, with what it shall run.
-pub(crate) fn run(spawn: &Spawn<'_>, after_fork: impl FnOnce()) -> Prepared {
+/// Lives the life of pid 1. Returns in the main process only, when every privilege is gone.
+pub(crate) fn run(spawn: &Spawn<'_>) -> Sealed {
     let main = surroundings(spawn).and_then(|()| clone_main(spawn));
     match main {
-        Ok((Cloned::Child, refusals)) => main_process::prepare(spawn, refusals, after_fork)
-            .unwrap_or_else(|error| fail(spawn.job_socket, error)),
+        Ok((Cloned::Child, refusals)) => {
+            main_process::seal(spawn, refusals).unwrap_or_else(|error| fail(spawn.job_socket, error))
+        }
         Ok((Cloned::Parent, refusals)) => supervise(spawn, refusals),
         Err(error) => fail(spawn.job_socket, error),
     }
@@ -86,7 +94,7 @@ fn surroundings(spawn: &Spawn<'_>) -> Result<(), SetupError> {
     sys::unshare(libc::CLONE_NEWCGROUP).of(SetupStep::UnshareCgroupNamespace)?;
     make_mounts_private()?;
     mount_proc()?;
-    mount_scratch(spawn.id)?;
+    mount_scratch(spawn.id, spawn.disk_bytes)?;
     sys::set_hostname(b"sandbox").of(SetupStep::SetHostname)
 }
 
@@ -124,9 +132,14 @@ fn mount_proc() -> Result<(), SetupError> {
         .of(SetupStep::MountProc)
 }
 
-/// One tmpfs holds all that the program may write, so that one size limits it. The job sets the size.
-fn mount_scratch(id: u32) -> Result<(), SetupError> {
-    sys::mount(c"scratch", SCRATCH, c"tmpfs", SCRATCH_FLAGS, c"size=1m,mode=755")
+/// One tmpfs holds all that the program may write, so that one size limits it.
+fn mount_scratch(id: u32, disk_bytes: u64) -> Result<(), SetupError> {
+    let mut options = Text::new();
+    options
+        .push(b"mode=755,size=")
+        .and_then(|()| options.push_number(disk_bytes))
+        .of(SetupStep::MountScratch)?;
+    sys::mount(c"scratch", SCRATCH, c"tmpfs", SCRATCH_FLAGS, options.as_c_str())
         .of(SetupStep::MountScratch)?;
     sys::set_umask(0);
     for (index, (directory, target)) in SCRATCH_DIRECTORIES.into_iter().enumerate() {
@@ -161,10 +174,7 @@ fn supervise(spawn: &Spawn<'_>, refusals: Handover) -> ! {
     while sys::wait_any().is_ok() {}
     if let Ok(Ended { status, signaled, .. }) = main {
         let exited = SandboxMessage::Exited { status, signaled, at_ns }.encode();
-        let _ = match sys::open(c"/workspace", libc::O_PATH | libc::O_DIRECTORY, 0) {
-            Ok(workspace) => socket::send(spawn.job_socket, exited, &[workspace]),
-            Err(_) => socket::send(spawn.job_socket, exited, &[]),
-        };
+        let _ = socket::send(spawn.job_socket, exited, &[]);
         // Nobody waits for this.
         if let Some(network) = network::open_untouched(spawn.untouched_network) {
             let _ = socket::send(spawn.job_socket, SandboxMessage::NetworkUntouched.encode(), &[network]);

@@ -10,7 +10,7 @@ use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, ZygoteMessage};
 
 use crate::descriptors::Descriptors;
 use crate::libc_thread::LibcThread;
-use crate::main_process::Prepared;
+use crate::main_process::{Prepared, Sealed};
 use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn, Then};
 use crate::socket;
@@ -27,23 +27,6 @@ const NEW_NETWORK: u64 = libc::CLONE_NEWNET as u64;
 
 /// The highest capability number that is tried; the kernel says EINVAL from the first unknown one.
 const LAST_CAPABILITY: u64 = 63;
-
-/// What an interpreter does around a fork, as `pthread_atfork(3)` has it. Each may be null.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Hooks {
-    /// In the zygote, before.
-    pub before_fork: Option<extern "C" fn()>,
-    /// In the zygote, after.
-    pub after_fork_parent: Option<extern "C" fn()>,
-    /// In the main process of the sandbox. Never called in its pid 1, which runs no interpreter.
-    pub after_fork_child: Option<extern "C" fn()>,
-}
-
-impl Hooks {
-    pub(crate) const NONE: Self =
-        Hooks { before_fork: None, after_fork_parent: None, after_fork_child: None };
-}
 
 /// The program that this process has become the main process for.
 #[repr(C)]
@@ -90,32 +73,41 @@ impl Filters {
     }
 }
 
-/// Serves the daemon until it closes the control socket. Returns 0 only in the main process of a sandbox,
-/// which is complete then: the caller runs the program described in `sandboxed` and nothing else. In the
-/// zygote it returns a negative `errno` when it has to end, `-EPIPE` when the daemon has closed the socket.
+/// Serves the daemon until it closes the control socket. In the main process of a sandbox it returns 0 or 1: every
+/// privilege is gone then, and the caller calls [`soulbox_receive`] next. After a 1 there is time to run something
+/// before that, as every program does, so that memory is copied and filled that each program would need copied and
+/// filled; nothing of it may be left for a program to see. In the zygote it returns a negative `errno` when it has to
+/// end, `-EPIPE` when the daemon has closed the socket.
 ///
-/// The process must have one thread, and must not use the control socket (descriptor 3) otherwise.
-///
-/// # Safety
-/// `hooks` points to a [`Hooks`], `sandboxed` to memory for a [`Sandboxed`].
+/// The process must have one thread, which holds no lock that anybody needs after a fork, and must not use the
+/// control socket (descriptor 3) otherwise.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sandboxed) -> c_int {
-    // SAFETY: by this function's contract.
-    let hooks = unsafe { &*hooks };
-    match serve(hooks, Then::Return(&Descriptors::NONE)) {
-        Ok(Prepared { program, .. }) => {
-            let description = Sandboxed {
-                strings: program.strings().as_ptr(),
-                strings_len: program.strings().len(),
-                args: program.arg_count() as u32,
-                variables: program.variable_count() as u32,
-            };
-            // SAFETY: by this function's contract.
-            unsafe { ptr::write(sandboxed, description) };
-            0
+pub extern "C" fn soulbox_serve() -> c_int {
+    match serve(Then::Return(&Descriptors::NONE)) {
+        Ok(sealed) => {
+            sealed.keep();
+            sealed.parked.into()
         }
         Err(Errno(errno)) => -errno,
     }
+}
+
+/// Waits for the job of the sandbox that [`soulbox_serve`] has returned in. The caller then runs the program
+/// described in `sandboxed` and nothing else.
+///
+/// # Safety
+/// `sandboxed` points to memory for a [`Sandboxed`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn soulbox_receive(sandboxed: *mut Sandboxed) {
+    let Prepared { program, .. } = Sealed::kept().receive();
+    let description = Sandboxed {
+        strings: program.strings().as_ptr(),
+        strings_len: program.strings().len(),
+        args: program.arg_count() as u32,
+        variables: program.variable_count() as u32,
+    };
+    // SAFETY: by this function's contract.
+    unsafe { ptr::write(sandboxed, description) };
 }
 
 /// Serves as [`soulbox_serve`], and executes each program with execve(2) in its sandbox. Returns the negative
@@ -123,31 +115,36 @@ pub unsafe extern "C" fn soulbox_serve(hooks: *const Hooks, sandboxed: *mut Sand
 pub fn soulbox_execute() -> c_int {
     // An interpreter sees to its own signals. What is executed would keep those that are ignored here: SIGPIPE,
     // as in any program of Rust's, and more when the daemon was started by nohup(1).
-    match sys::reset_signals().and_then(|()| serve(&Hooks::NONE, Then::Execute)) {
-        Ok(_) => 0,
+    match sys::reset_signals().and_then(|()| serve(Then::Execute)) {
+        Ok(sealed) => sealed.execute(),
         Err(Errno(errno)) => -errno,
     }
 }
 
 /// Serves the daemon in an interpreter with several threads. They stand still in the zygote for good, where
-/// `when_parked` is called once they do, and run again in the main process of a sandbox, where alone this
-/// returns. Ends the process when the zygote has to end.
-pub(crate) fn serve_with_threads(when_parked: impl FnOnce()) -> Prepared {
-    let prepared = Descriptors::of_process().and_then(|descriptors| {
+/// `when_parked` is called once they do. Returns in the main process of a sandbox alone, where
+/// [`resume_threads`] makes them run again. Ends the process when the zygote has to end.
+pub(crate) fn serve_with_threads(when_parked: impl FnOnce()) -> Sealed {
+    let sealed = Descriptors::of_process().and_then(|descriptors| {
         threads::park()?;
         when_parked();
-        serve(&Hooks::NONE, Then::Return(&descriptors))
+        serve(Then::Return(&descriptors))
     });
-    match prepared.and_then(|prepared| threads::resume().map(|()| prepared)) {
-        Ok(prepared) => prepared,
+    match sealed {
+        Ok(sealed) => sealed,
         // The daemon has closed the socket.
         Err(Errno(libc::EPIPE)) => sys::exit_group(0),
         Err(errno) => give_up(errno),
     }
 }
 
+/// Makes the threads again that stand still in the zygote. Ends the process when that cannot be done.
+pub(crate) fn resume_threads() {
+    threads::resume().unwrap_or_else(|errno| give_up(errno));
+}
+
 /// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
-fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
+fn serve(then: Then<'_>) -> sys::Result<Sealed> {
     drop_inheritable_privileges();
     make_mount_points()?;
     close_project_ids()?;
@@ -160,10 +157,12 @@ fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
     loop {
         let packet = socket::receive(CONTROL_FD)?.ok_or(Errno(libc::EPIPE))?;
         let message = HostMessage::decode(&packet.frame).map_err(|_| Errno(libc::EBADMSG))?;
-        let HostMessage::Spawn { seq, id, cgroup_fds, network } = message else {
+        let HostMessage::Spawn { seq, id, cgroup_fds, network, park, disk_bytes } = message else {
             return Err(Errno(libc::EBADMSG));
         };
-        let (job_socket, others) = packet.fds().split_first().ok_or(Errno(libc::EBADMSG))?;
+        let [job_socket, stdin, stdout, stderr, others @ ..] = packet.fds() else {
+            return Err(Errno(libc::EBADMSG));
+        };
         let (join_files, network) = match (others.split_last(), network) {
             (Some((network, join_files)), true) => (join_files, Some(*network)),
             (None, true) => return Err(Errno(libc::EBADMSG)),
@@ -173,17 +172,26 @@ fn serve(hooks: &Hooks, then: Then<'_>) -> sys::Result<Prepared> {
             return Err(Errno(libc::EBADMSG));
         }
 
-        call(hooks.before_fork);
         let mut pidfd = -1;
         let namespaces = if network.is_some() { NAMESPACES } else { NAMESPACES | NEW_NETWORK };
         let cloned = sys::clone3(namespaces, Some(&mut pidfd), thread);
         if let Ok(Cloned::Child) = cloned {
-            let job_socket = *job_socket;
-            let spawn =
-                Spawn { id, job_socket, join_files, network, untouched_network, thread, filters, then };
-            return Ok(pid1::run(&spawn, || call(hooks.after_fork_child)));
+            let (job_socket, streams) = (*job_socket, [*stdin, *stdout, *stderr]);
+            let spawn = Spawn {
+                id,
+                job_socket,
+                streams,
+                park,
+                disk_bytes,
+                join_files,
+                network,
+                untouched_network,
+                thread,
+                filters,
+                then,
+            };
+            return Ok(pid1::run(&spawn));
         }
-        call(hooks.after_fork_parent);
 
         for fd in packet.fds() {
             sys::close(*fd);
@@ -248,12 +256,6 @@ fn close_project_ids() -> sys::Result<()> {
 fn network_of_container() -> sys::Result<Fingerprint> {
     sys::interface_up(b"lo")?;
     network::fingerprint()
-}
-
-fn call(hook: Option<extern "C" fn()>) {
-    if let Some(hook) = hook {
-        hook();
-    }
 }
 
 /// Ends the process, which cannot do its work.

@@ -317,10 +317,10 @@ pub(crate) fn close(fd: Fd) {
     let _ = unsafe { call!(close, fd) };
 }
 
-/// close_range(2), both ends included; with `CLOSE_RANGE_CLOEXEC` they close at execve(2).
-pub(crate) fn close_range(first: Fd, last: Fd, flags: u32) -> Result<()> {
+/// close_range(2), both ends included.
+pub(crate) fn close_range(first: Fd, last: Fd) -> Result<()> {
     // SAFETY: takes no memory.
-    unsafe { call!(close_range, first, last, flags) }.map(drop)
+    unsafe { call!(close_range, first, last, 0) }.map(drop)
 }
 
 /// A copy of a descriptor at the lowest free number, which closes at execve(2), by fcntl(2).
@@ -529,14 +529,20 @@ pub(crate) unsafe fn unmap_pages(bytes: &[u8]) {
     }
 }
 
-/// An anonymous mapping of `len` bytes for the pointers that execve(2) wants.
-pub(crate) fn map_pointers(len: usize) -> Result<&'static mut [*const u8]> {
-    let bytes = len.max(1) * size_of::<*const u8>();
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+/// `len` bytes of new memory, by mmap(2); populated at once where they will be needed soon.
+pub(crate) fn map_memory(len: usize, populate: bool) -> Result<&'static mut [u8]> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | if populate { libc::MAP_POPULATE } else { 0 };
     // SAFETY: the kernel chooses a free range, so that no memory in use is changed.
-    let address = unsafe { call!(mmap, 0, bytes, libc::PROT_READ | libc::PROT_WRITE, flags, usize::MAX, 0) }?;
-    // SAFETY: the mapping is new, zero (null pointers), large enough, page-aligned, and never unmapped.
-    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut *const u8, len) })
+    let address = unsafe { call!(mmap, 0, len, libc::PROT_READ | libc::PROT_WRITE, flags, usize::MAX, 0) }?;
+    // SAFETY: the mapping is new, zero, and unmapped by nobody who does not own the slice.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, len) })
+}
+
+/// New memory for the pointers that execve(2) wants.
+pub(crate) fn map_pointers(len: usize) -> Result<&'static mut [*const u8]> {
+    let memory = map_memory(len.max(1) * size_of::<*const u8>(), false)?;
+    // SAFETY: the memory is zero (null pointers), large enough, page-aligned, and never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), len) })
 }
 
 /// execveat(2) of a descriptor where one is given, else execve(2) of the first argument. Returns only to tell

@@ -56,6 +56,8 @@ pub struct LeafUsage {
 pub(crate) struct Leaf {
     files: Files,
     limits: LeafLimits,
+    /// Cpu time that was used before it was anybody's.
+    cpu_time_before: Duration,
     /// The directories that have been made and not removed.
     left: Vec<PathBuf>,
 }
@@ -85,7 +87,8 @@ impl Leaf {
     }
 
     fn create_in(files: Files, limits: &LeafLimits) -> Result<Self, CgroupError> {
-        let mut leaf = Leaf { files, limits: *limits, left: Vec::new() };
+        let cpu_time_before = Duration::ZERO;
+        let mut leaf = Leaf { files, limits: *limits, cpu_time_before, left: Vec::new() };
         let directories: Vec<_> = leaf.directories().into_iter().map(Path::to_owned).collect();
         for directory in directories {
             make_directory(&directory)?;
@@ -159,8 +162,18 @@ impl Leaf {
         self.directories().into_iter().map(open).collect()
     }
 
+    /// Counts cpu time from now on.
+    pub(crate) fn count_from_now(&mut self) -> Result<(), CgroupError> {
+        self.cpu_time_before = self.whole_cpu_time()?;
+        Ok(())
+    }
+
     /// Cpu time used so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration, CgroupError> {
+        self.whole_cpu_time().map(|time| time.saturating_sub(self.cpu_time_before))
+    }
+
+    fn whole_cpu_time(&self) -> Result<Duration, CgroupError> {
         match &self.files {
             Files::V2 { directory } => {
                 flat_keyed(&directory.join("cpu.stat"), "usage_usec").map(Duration::from_micros)
@@ -246,12 +259,19 @@ fn number(path: &Path) -> Result<u64, CgroupError> {
 
 /// For files that older kernels lack (`pids.peak` is of Linux 6.1): they count 0.
 fn number_where_present(path: &Path) -> Result<u64, CgroupError> {
-    if path.exists() { number(path) } else { Ok(0) }
+    where_present(number(path)).map(Option::unwrap_or_default)
 }
 
 /// For limits of what a kernel may have been built without (swap).
 fn write_where_present(path: &Path, value: &str) -> Result<(), CgroupError> {
-    if path.exists() { write(path, value) } else { Ok(()) }
+    where_present(write(path, value)).map(drop)
+}
+
+fn where_present<T>(result: Result<T, CgroupError>) -> Result<Option<T>, CgroupError> {
+    match result {
+        Err(CgroupError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// One value of a flat keyed file (cgroup v2 documentation, "Format"): lines of a key, a space, a number.
