@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 
+use super::Execution;
+
 /// Larger than any answer.
 const MAX_ANSWER: u64 = 1 << 30;
 
@@ -66,7 +68,28 @@ impl Client {
 
     #[track_caller]
     pub(crate) fn delete(&self, path: &str) -> Response {
-        Response::read(self.agent.delete(self.url(path)).call().unwrap()).unwrap()
+        let mut request = self.agent.delete(self.url(path));
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        Response::read(request.call().unwrap()).unwrap()
+    }
+
+    /// Asks for an execution. The language is Python unless it or a bundle is given.
+    #[track_caller]
+    pub(crate) fn execute(&self, mut request: Value) -> Response {
+        if let Some(fields) = request.as_object_mut().filter(|fields| !fields.contains_key("bundle")) {
+            fields.entry("language").or_insert_with(|| "python".into());
+        }
+        self.post("/v1/executions", &request)
+    }
+
+    /// What the server knows of an execution.
+    #[track_caller]
+    pub(crate) fn find(&self, id: &str) -> Execution {
+        let response = self.get(&format!("/v1/executions/{id}"));
+        assert_eq!(response.status, 200, "{}", response.text());
+        Execution::new(response.json())
     }
 
     #[track_caller]

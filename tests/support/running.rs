@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::host::{leaves_of, namespace_pids, processes_below};
-use super::{Execution, Process, Server, eventually};
+use super::{Client, Execution, Process, Server, eventually};
 
 /// For programs that are met: `hold()` tells that all before it has happened, and returns when the test
 /// releases the program.
@@ -36,28 +36,42 @@ const MAIN_PID: i32 = 2;
 #[derive(Debug)]
 pub(crate) struct Running<'a> {
     server: &'a Server,
+    client: Client,
     id: String,
 }
 
 impl<'a> Running<'a> {
     /// Asks for an execution without waiting for it.
     #[track_caller]
-    pub(crate) fn start(server: &'a Server, mut request: Value) -> Self {
+    pub(crate) fn start(server: &'a Server, request: Value) -> Self {
+        Self::start_by(server.client(), server, request)
+    }
+
+    /// The same by another client, which may have a key of its own.
+    #[track_caller]
+    pub(crate) fn start_by(client: &Client, server: &'a Server, mut request: Value) -> Self {
         request["wait"] = false.into();
-        let response = server.post(request);
+        let response = client.execute(request);
         assert!([200, 201, 202].contains(&response.status), "{}", response.text());
-        let id = Execution::new(response.json()).id().to_owned();
-        Running { server, id }
+        Running { client: client.clone(), ..Self::of(server, &Execution::new(response.json())) }
+    }
+
+    /// One that was asked for otherwise.
+    pub(crate) fn of(server: &'a Server, execution: &Execution) -> Self {
+        Running { server, client: server.client().clone(), id: execution.id().to_owned() }
     }
 
     /// Starts a program that calls `hold()`, and waits until it does.
     #[track_caller]
     pub(crate) fn held(server: &'a Server, code: &str) -> Self {
-        let code = format!("{HOLD}\n{code}");
-        let running =
-            Self::start(server, serde_json::json!({"code": code, "limits": {"wall_time_ms": 120_000}}));
+        let running = Self::start(server, Self::holding(code));
         running.await_hold();
         running
+    }
+
+    /// A request for a program that calls `hold()`.
+    pub(crate) fn holding(code: &str) -> Value {
+        serde_json::json!({"code": format!("{HOLD}\n{code}"), "limits": {"wall_time_ms": 120_000}})
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -68,7 +82,7 @@ impl<'a> Running<'a> {
     #[track_caller]
     pub(crate) fn await_hold(&self) {
         eventually("the program holds", || {
-            let execution = self.server.find(&self.id);
+            let execution = self.now();
             assert!(!execution.has_ended(), "{:#}", execution.document());
             let main = self.main_process()?;
             std::path::Path::new(&format!("/proc/{main}/root/workspace/.ready")).exists().then_some(())
@@ -100,7 +114,7 @@ impl<'a> Running<'a> {
     /// What the server says of it now.
     #[track_caller]
     pub(crate) fn now(&self) -> Execution {
-        self.server.find(&self.id)
+        self.client.find(&self.id)
     }
 
     /// Waits until it runs.
@@ -112,7 +126,7 @@ impl<'a> Running<'a> {
     /// Asks for its end.
     #[track_caller]
     pub(crate) fn cancel(&self) {
-        let response = self.server.delete(&format!("/v1/executions/{}", self.id));
+        let response = self.client.delete(&format!("/v1/executions/{}", self.id));
         assert!([200, 202, 204].contains(&response.status), "{}", response.text());
     }
 

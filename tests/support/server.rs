@@ -267,7 +267,7 @@ impl Server {
     /// Asks for an execution and shows the answer as it is. The language is Python unless it or a bundle is
     /// given.
     pub(crate) fn post(&self, request: Value) -> Response {
-        self.client.post("/v1/executions", &with_language(request))
+        self.client.execute(request)
     }
 
     /// Asks for an execution, which must be taken, and waits for its end.
@@ -295,9 +295,7 @@ impl Server {
     /// What it knows of an execution.
     #[track_caller]
     pub(crate) fn find(&self, id: &str) -> Execution {
-        let response = self.get(&format!("/v1/executions/{id}"));
-        assert_eq!(response.status, 200, "{}", response.text());
-        Execution::new(response.json())
+        self.client.find(id)
     }
 
     #[track_caller]
@@ -328,13 +326,6 @@ impl Server {
     pub(crate) fn wait(&self) -> ExitStatus {
         eventually("the server ends", || self.exit_status())
     }
-}
-
-fn with_language(mut request: Value) -> Value {
-    if let Some(fields) = request.as_object_mut().filter(|fields| !fields.contains_key("bundle")) {
-        fields.entry("language").or_insert_with(|| "python".into());
-    }
-    request
 }
 
 impl Drop for Server {

@@ -3,11 +3,13 @@
 //! Owns the comparison of what a client shows with what the operator configured, in constant time. It never
 //! stores a key, only its digest.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -33,6 +35,18 @@ pub struct ApiKey {
 pub(crate) struct Guard {
     pub(crate) keys: Arc<[ApiKey]>,
     pub(crate) body: BodyRules,
+}
+
+/// On whose behalf a request comes; `None` on a server without keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(pub(crate) Option<Tenant>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Caller(parts.extensions.get::<Tenant>().cloned()))
+    }
 }
 
 impl ApiKey {

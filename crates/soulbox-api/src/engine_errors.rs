@@ -12,7 +12,11 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         let code = match &error {
             SubmitError::Request(error) => code_of(error),
-            SubmitError::QueueFull { .. } => ErrorCode::QueueFull,
+            SubmitError::Refused(refusal) => {
+                // Its client does the same whatever the reason is: it comes again when the estimate says so.
+                let problem = Problem::new(ErrorCode::QueueFull, refusal.to_string());
+                return problem.retry_after(refusal.retry_after);
+            }
             SubmitError::Draining => ErrorCode::Draining,
         };
         Problem::new(code, error.to_string())
@@ -60,7 +64,9 @@ pub(crate) fn code_of(error: &RequestError) -> ErrorCode {
 
 #[cfg(test)]
 mod tests {
-    use soulbox_engine::{Digest, LimitError, LimitName};
+    use std::time::Duration;
+
+    use soulbox_engine::{Digest, LimitError, LimitName, Refusal, RefusalReason};
 
     use super::*;
 
@@ -75,10 +81,19 @@ mod tests {
 
     #[test]
     fn a_full_queue_can_be_tried_again() {
-        let full = SubmitError::QueueFull { running: 2, queued: 3 };
+        let refused = |reason| Refusal { reason, retry_after: Duration::from_millis(2100) }.into();
+        let full = refused(RefusalReason::QueueFull { running: 2, queued: 3 });
         check(full, 429, ErrorCode::QueueFull, "the queue is full: 2 executions run and 3 wait");
+        let (estimate, maximum) = (Duration::from_millis(12_345), Duration::from_secs(10));
+        let detail = "the queue is too long: this execution would wait for about 12 s, and may for 10 s";
+        check(refused(RefusalReason::QueueWait { estimate, maximum }), 429, ErrorCode::QueueFull, detail);
+        let detail = "this API key holds its share of the server: 2 of its executions run and 3 wait";
+        let share = refused(RefusalReason::TenantShare { running: 2, queued: 3 });
+        check(share, 429, ErrorCode::QueueFull, detail);
         check(SubmitError::Draining, 503, ErrorCode::Draining, "the server is shutting down");
-        assert_eq!(ErrorCode::QueueFull.retry_after(), Some(1));
+        // A client that came in the last tenth of a second would still be too early.
+        let memory = refused(RefusalReason::RequestMemory { running: 2, queued: 3 });
+        assert_eq!(Problem::from(memory).retry_after_seconds, Some(3));
         assert!(ErrorCode::Draining.retry_after().is_some());
     }
 

@@ -95,8 +95,8 @@ impl ErrorCode {
         }
     }
 
-    /// Seconds after which the same request may succeed, where waiting helps.
-    pub(crate) fn retry_after(self) -> Option<u16> {
+    /// Seconds after which the same request may succeed, where waiting helps and nothing better is known.
+    pub(crate) fn retry_after(self) -> Option<u64> {
         match self {
             ErrorCode::QueueFull | ErrorCode::NotReady => Some(1),
             // Long enough for another server to be started in its place.

@@ -2,6 +2,8 @@
 //!
 //! Owns their JSON and their headers. It never decides what is an error.
 
+use std::time::Duration;
+
 use axum::http::HeaderValue;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +21,7 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 pub(crate) struct Problem {
     pub(crate) code: ErrorCode,
     pub(crate) detail: String,
+    pub(crate) retry_after_seconds: Option<u64>,
 }
 
 /// An error, after RFC 9457.
@@ -42,7 +45,13 @@ pub(crate) struct ProblemDocument {
 
 impl Problem {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Problem { code, detail: detail.into() }
+        Problem { code, detail: detail.into(), retry_after_seconds: code.retry_after() }
+    }
+
+    /// When the same request may succeed, in the whole seconds that the header knows.
+    pub(crate) fn retry_after(mut self, time: Duration) -> Self {
+        self.retry_after_seconds = Some(time.as_secs() + u64::from(time.subsec_nanos() > 0));
+        self
     }
 }
 
@@ -59,7 +68,7 @@ impl IntoResponse for Problem {
         };
         let mut response = reply::document(status, PROBLEM_JSON, content_bytes, &document);
         let headers = response.headers_mut();
-        if let Some(seconds) = self.code.retry_after() {
+        if let Some(seconds) = self.retry_after_seconds {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if self.code == ErrorCode::Unauthorized {

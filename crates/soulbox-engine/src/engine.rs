@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
 
-use crate::admission::{Admission, Bounds, QueuePlace};
+use crate::admission::{Admission, Bounds, Place, Refusal};
 use crate::attendant::Attendant;
 use crate::compile::Binaries;
 use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing, judge};
@@ -21,7 +21,7 @@ use crate::limits::{LimitName, LimitPolicy, Limits, OF_CGROUPS, names};
 use crate::parking::Parking;
 use crate::pool::ParkedConfig;
 use crate::registry::{Registry, Ticket};
-use crate::request::{ExecutionRequest, RequestError, Target};
+use crate::request::{ExecutionRequest, RequestError, Target, Tenant};
 use crate::slots::IdSupply;
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
@@ -38,8 +38,14 @@ pub struct EngineConfig {
     pub prepared_dir: PathBuf,
     /// Executions that run at once.
     pub max_concurrent: usize,
+    /// Executions of one tenant that run at once; `None` for its share.
+    pub max_concurrent_per_tenant: Option<usize>,
     /// Executions that wait beyond those.
     pub max_queued: usize,
+    /// A request is refused when it would probably wait for longer; `None` for never.
+    pub max_queue_wait: Option<Duration>,
+    /// Whether requests come from several tenants, each of which then leaves a share of everything to others.
+    pub several_tenants: bool,
     /// Memory for the requests of all executions that wait or run. A request that does not fit is refused.
     pub max_request_bytes: usize,
     /// Memory for the outputs of all executions that run, by their limits. One that does not fit waits.
@@ -83,7 +89,10 @@ impl EngineConfig {
             prepared_dir: state_dir.join("prepared"),
             state_dir,
             max_concurrent: 100,
+            max_concurrent_per_tenant: None,
             max_queued: 1000,
+            max_queue_wait: Some(Duration::from_secs(10)),
+            several_tenants: false,
             max_request_bytes: 256 << 20,
             max_output_bytes: 512 << 20,
             limits: LimitPolicy::default(),
@@ -126,14 +135,9 @@ pub enum SubmitError {
     /// The request is at fault.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// Too many wait already.
-    #[error("the queue is full: {running} executions run and {queued} wait")]
-    QueueFull {
-        /// Executions that run.
-        running: usize,
-        /// Executions that wait.
-        queued: usize,
-    },
+    /// There is too much to do already.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The engine is shutting down.
     #[error("the server is shutting down")]
     Draining,
@@ -170,7 +174,10 @@ impl Engine {
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
                 max_concurrent: config.max_concurrent,
+                max_concurrent_per_tenant: config.max_concurrent_per_tenant,
                 max_queued: config.max_queued,
+                max_queue_wait: config.max_queue_wait,
+                shared: config.several_tenants,
                 max_request_bytes: config.max_request_bytes,
                 max_output_bytes: config.max_output_bytes,
             }),
@@ -232,6 +239,11 @@ impl Engine {
         (self.admission.queued(), self.admission.running())
     }
 
+    /// How long it will probably take until all that wait have come to run.
+    pub fn estimated_wait(&self) -> Duration {
+        self.admission.estimated_wait()
+    }
+
     /// All languages, also those that are not available, each with its default bundle.
     pub fn languages(&self) -> Vec<LanguageInfo> {
         self.fleet.languages()
@@ -277,9 +289,20 @@ impl Engine {
         reload.await.unwrap_or(Err(ReloadError::Interrupted))
     }
 
-    /// A known execution.
-    pub fn find(&self, id: &str) -> Option<Ticket> {
-        self.registry.get(id)
+    /// A known execution of this tenant. Those of others are unknown to it.
+    pub fn find(&self, id: &str, tenant: Option<&Tenant>) -> Option<Ticket> {
+        self.registry.get(id).filter(|ticket| ticket.tenant() == tenant)
+    }
+
+    /// Whether a request of this tenant would be taken now, as far as that can be said without it.
+    ///
+    /// # Errors
+    /// [`SubmitError::Draining`], [`SubmitError::Refused`].
+    pub fn check_load(&self, tenant: Option<&Tenant>) -> Result<(), SubmitError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(SubmitError::Draining);
+        }
+        self.admission.check(tenant).map_err(count_refusal)
     }
 
     /// Takes a request. From here on it has an outcome, whatever happens.
@@ -300,15 +323,13 @@ impl Engine {
         let output_bytes = limits.output_bytes.saturating_add(compiler_output).saturating_mul(2);
         let output_bytes = usize::try_from(output_bytes).unwrap_or(usize::MAX);
         let request_bytes = layout.bytes() + request.stdin.len();
-        let place = self.admission.enter(request_bytes, output_bytes).map_err(|_| {
-            metrics::counter!("soulbox_rejected_total", "reason" => "queue_full").increment(1);
-            let (queued, running) = self.load();
-            SubmitError::QueueFull { running, queued }
-        })?;
+        let place = self.admission.enter(request.tenant.as_ref(), request_bytes, output_bytes);
+        let place = place.map_err(count_refusal)?;
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: keeper.bundle().language().to_owned(),
             bundle: keeper.bundle().name().to_owned(),
+            tenant: request.tenant.clone(),
             limits,
             unenforced: self.unenforced,
             created_at: SystemTime::now(),
@@ -344,6 +365,7 @@ impl Engine {
             id: ExecutionId::new(),
             language: bundle.language().to_owned(),
             bundle: bundle.name().to_owned(),
+            tenant: None,
             limits,
             unenforced: self.unenforced,
             created_at: SystemTime::now(),
@@ -414,16 +436,12 @@ impl Engine {
         }
     }
 
-    async fn execute(self: Arc<Self>, ticket: Ticket, place: QueuePlace, job: Job) -> Outcome {
-        let cancel = ticket.cancellation().clone();
-        let admitted = tokio::select! {
-            place = place.run() => place,
-            () = cancel.cancelled() => None,
-        };
+    async fn execute(self: Arc<Self>, ticket: Ticket, mut place: Place, job: Job) -> Outcome {
+        let turn = ticket.cancellation().run_until_cancelled(place.turn()).await;
         let submitted = job.submitted;
         let queued = submitted.elapsed();
         let timing = |start, run| Timing { queued, start, compile: None, run, total: submitted.elapsed() };
-        let Some(_place) = admitted else {
+        let Some(()) = turn else {
             let timing = timing(Duration::ZERO, Duration::ZERO);
             return Outcome::without_run(
                 ticket.subject(),
@@ -498,6 +516,11 @@ fn unenforced(instance: &Instance, allowed: &[LimitName]) -> Result<&'static [Li
     Err(StartError::Unenforced { limits: names(&OF_CGROUPS), reason })
 }
 
+fn count_refusal(refusal: Refusal) -> SubmitError {
+    metrics::counter!("soulbox_rejected_total", "reason" => refusal.reason.as_str()).increment(1);
+    refusal.into()
+}
+
 fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!("soulbox_executions_total", "Executions that have ended, by language and status.");
@@ -513,6 +536,10 @@ fn describe_metrics() {
     describe_counter!("soulbox_bundle_reloads_total", "Reloads of bundles, by bundle and result.");
     describe_gauge!("soulbox_executions_running", "Executions that run.");
     describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");
+    describe_gauge!(
+        "soulbox_queue_estimated_wait_seconds",
+        "How long it will probably take until all that wait have come to run."
+    );
 }
 
 fn record_metrics(outcome: &Outcome) {

@@ -12,6 +12,7 @@ use ulid::Ulid;
 
 use crate::compile::Compilation;
 use crate::limits::{LimitName, Limits, bytes};
+use crate::request::Tenant;
 
 /// The id of an execution: `exec_` and a ULID, so that ids sort by time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -178,6 +179,8 @@ pub(crate) struct Subject {
     pub(crate) id: ExecutionId,
     pub(crate) language: String,
     pub(crate) bundle: String,
+    /// Whose it is.
+    pub(crate) tenant: Option<Tenant>,
     pub(crate) limits: Limits,
     pub(crate) unenforced: &'static [LimitName],
     pub(crate) created_at: SystemTime,

@@ -31,6 +31,7 @@ mod request;
 mod roster;
 mod slots;
 
+pub use admission::{Refusal, RefusalReason};
 pub use compile::Compilation;
 pub use engine::{Engine, EngineConfig, Renewal, StartError, SubmitError};
 pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};

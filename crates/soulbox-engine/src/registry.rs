@@ -1,6 +1,8 @@
 //! The executions that are known: all that wait or run, and the most recent that have ended.
 //!
-//! Owns how long an ended execution is remembered: by number and by bytes of output, whichever is met first.
+//! Owns how long an ended execution is remembered: by number and by bytes of output, whichever is met first. What is
+//! forgotten is the oldest of the tenant that has the most remembered, so that no tenant has another's forgotten by
+//! running more.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compile::Compilation;
 use crate::execution::{ExecutionId, Outcome, Status, Subject};
+use crate::request::Tenant;
 
 /// What there is to say of an execution now.
 #[derive(Clone, Debug)]
@@ -64,6 +67,10 @@ impl Ticket {
         &self.subject.id
     }
 
+    pub(crate) fn tenant(&self) -> Option<&Tenant> {
+        self.subject.tenant.as_ref()
+    }
+
     /// Asks for its end. It still has an outcome.
     pub fn cancel(&self) {
         self.cancel.cancel();
@@ -90,7 +97,8 @@ impl Ticket {
             State::Queued => Status::Queued,
             State::Running => Status::Running,
         };
-        let Subject { id, language, bundle, limits, unenforced, created_at } = Subject::clone(&self.subject);
+        let Subject { id, language, bundle, limits, unenforced, created_at, tenant: _ } =
+            Subject::clone(&self.subject);
         Snapshot::Pending { id, language, bundle, status, limits, unenforced, created_at }
     }
 
@@ -118,9 +126,38 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Inner {
     tickets: HashMap<ExecutionId, Ticket>,
-    /// Ended executions with the bytes of their output, oldest first.
-    ended: VecDeque<(ExecutionId, usize)>,
-    ended_bytes: usize,
+    /// By tenant, none of which is empty.
+    ended: HashMap<Option<Tenant>, Ended>,
+}
+
+/// The ended executions of one tenant.
+#[derive(Debug, Default)]
+struct Ended {
+    /// With the bytes of their output, oldest first.
+    executions: VecDeque<(ExecutionId, usize)>,
+    bytes: usize,
+}
+
+impl Inner {
+    /// How much is remembered of all tenants, in some measure.
+    fn remembered(&self, measure: impl Fn(&Ended) -> usize) -> usize {
+        self.ended.values().map(measure).sum()
+    }
+
+    /// Forgets the oldest of the tenant with the most, but for the one that has ended last. `false` for nothing.
+    fn forget_one(&mut self, measure: impl Fn(&Ended) -> usize, last: &ExecutionId) -> bool {
+        let is_last = |ended: &Ended| ended.executions.front().is_some_and(|(id, _)| id == last);
+        let others = self.ended.iter_mut().filter(|(_, ended)| !is_last(ended));
+        let Some((tenant, ended)) = others.max_by_key(|(_, ended)| measure(ended)) else { return false };
+        let Some((oldest, bytes)) = ended.executions.pop_front() else { return false };
+        ended.bytes -= bytes;
+        self.tickets.remove(&oldest);
+        if ended.executions.is_empty() {
+            let tenant = tenant.clone();
+            self.ended.remove(&tenant);
+        }
+        true
+    }
 }
 
 impl Registry {
@@ -154,16 +191,14 @@ impl Registry {
         let bytes = outcome.stdout.len() + outcome.stderr.len() + files + compiler;
         ticket.state.send_replace(State::Ended(Arc::new(outcome)));
         let mut inner = self.inner();
-        inner.ended.push_back((ticket.id().clone(), bytes));
-        inner.ended_bytes += bytes;
-        let too_many =
-            |inner: &Inner| inner.ended.len() > self.max_ended || inner.ended_bytes > self.max_ended_bytes;
+        let own = inner.ended.entry(ticket.tenant().cloned()).or_default();
+        own.executions.push_back((ticket.id().clone(), bytes));
+        own.bytes += bytes;
         // The last one stays however large it is: somebody may be about to ask for it.
-        while inner.ended.len() > 1 && too_many(&inner) {
-            let Some((oldest, bytes)) = inner.ended.pop_front() else { break };
-            inner.ended_bytes -= bytes;
-            inner.tickets.remove(&oldest);
-        }
+        let number = |ended: &Ended| ended.executions.len();
+        while inner.remembered(number) > self.max_ended && inner.forget_one(number, ticket.id()) {}
+        let bytes = |ended: &Ended| ended.bytes;
+        while inner.remembered(bytes) > self.max_ended_bytes && inner.forget_one(bytes, ticket.id()) {}
     }
 }
 
@@ -176,10 +211,15 @@ mod tests {
     use crate::limits::LimitPolicy;
 
     fn ticket(registry: &Registry) -> Ticket {
+        ticket_of(registry, None)
+    }
+
+    fn ticket_of(registry: &Registry, tenant: Option<&str>) -> Ticket {
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: "python".to_owned(),
             bundle: "python".to_owned(),
+            tenant: tenant.map(Tenant::new),
             limits: LimitPolicy::default().default,
             unenforced: &[],
             created_at: SystemTime::now(),
@@ -223,6 +263,19 @@ mod tests {
         let ticket = ticket(&registry);
         end(&registry, &ticket, 1000);
         assert!(registry.get(ticket.id().as_str()).is_some());
+    }
+
+    #[test]
+    fn a_tenant_with_many_or_large_ones_has_its_own_forgotten() {
+        let registry = Registry::new(4, 100);
+        let known = |ticket: &Ticket| registry.get(ticket.id().as_str()).is_some();
+        let other = ticket_of(&registry, Some("other"));
+        end(&registry, &other, 1);
+        let many: Vec<_> = (0..10).map(|_| ticket_of(&registry, Some("many"))).collect();
+        many.iter().for_each(|ticket| end(&registry, ticket, 1));
+        assert_eq!(many.iter().filter(|ticket| known(ticket)).count(), 3);
+        many.iter().for_each(|_| end(&registry, &ticket_of(&registry, Some("many")), 60));
+        assert!(known(&other));
     }
 
     #[tokio::test]

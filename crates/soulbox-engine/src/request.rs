@@ -159,7 +159,7 @@ pub struct SourceFile {
 }
 
 /// For whom an execution is: those of different tenants share nothing that is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tenant(Arc<str>);
 
 impl Tenant {

@@ -29,7 +29,9 @@ struct RawConfig {
     prepared_dir: Option<PathBuf>,
     api_keys: Vec<String>,
     max_concurrent: Option<std::num::NonZeroUsize>,
+    max_concurrent_per_key: Option<std::num::NonZeroUsize>,
     max_queued: Option<usize>,
+    max_queue_wait: Option<String>,
     max_body: Option<ByteSize>,
     max_request_memory: Option<ByteSize>,
     max_output_memory: Option<ByteSize>,
@@ -124,7 +126,16 @@ impl ServeConfig {
         if let Some(max_concurrent) = raw.max_concurrent {
             engine.max_concurrent = max_concurrent.get();
         }
+        if let Some(most) = raw.max_concurrent_per_key {
+            anyhow::ensure!(!raw.api_keys.is_empty(), "max_concurrent_per_key is for servers with api_keys");
+            engine.max_concurrent_per_tenant = Some(most.get());
+        }
+        engine.several_tenants = raw.api_keys.len() > 1;
         engine.max_queued = raw.max_queued.unwrap_or(engine.max_queued);
+        if let Some(wait) = &raw.max_queue_wait {
+            let wait = duration(wait).context("max_queue_wait")?;
+            engine.max_queue_wait = Some(wait).filter(|wait| !wait.is_zero());
+        }
         engine.max_request_bytes = raw.max_request_memory.map_or(engine.max_request_bytes, bytes);
         engine.max_output_bytes = raw.max_output_memory.map_or(engine.max_output_bytes, bytes);
         if let Some(first) = raw.first_host_id {
@@ -330,6 +341,24 @@ mod tests {
             let error = format!("{:#}", parked(&format!("[parked]\n{wrong}")).unwrap_err());
             assert!(error.contains("max") && error.contains("parked"), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn keys_share_a_server_when_there_are_several() {
+        let key = |number| format!("\"key-of-16-characters-{number}\"");
+        let one = load(&format!("api_keys = [{}]\nmax_concurrent_per_key = 3", key(1))).unwrap().engine;
+        assert_eq!((one.several_tenants, one.max_concurrent_per_tenant), (false, Some(3)));
+        let two = load(&format!("api_keys = [{}, {}]", key(1), key(2))).unwrap().engine;
+        assert_eq!((two.several_tenants, two.max_concurrent_per_tenant), (true, None));
+        assert!(load("max_concurrent_per_key = 3").unwrap_err().to_string().contains("api_keys"));
+    }
+
+    #[test]
+    fn the_wait_in_the_queue_is_bounded_unless_it_is_zero() {
+        let wait = |text| load(text).unwrap().engine.max_queue_wait;
+        assert_eq!(wait("max_queue_wait = \"0s\""), None);
+        assert_eq!(wait("max_queue_wait = \"90s\""), Some(Duration::from_secs(90)));
+        assert!(wait("").is_some());
     }
 
     #[test]

@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use soulbox_engine::{Engine, ExecutionRequest, Outcome, Snapshot, Tenant, Ticket};
 
-use crate::body::JsonBody;
+use crate::auth::Caller;
+use crate::body::{self, BodyRules, JsonBody};
 use crate::disconnect::while_connected;
 use crate::error_code::ErrorCode;
 use crate::problem::{Problem, ProblemDocument};
@@ -40,9 +40,11 @@ use crate::wire::{CreateExecution, Execution, InvalidRequest};
             body = ProblemDocument, content_type = "application/problem+json"),
         (status = 415, description = "The body is not `application/json`.",
             body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many executions wait already.",
+        (status = 429, description = "Too many executions wait already, this one would wait for too long, or the \
+            API key holds its share of the server; `detail` says which. It is told at once.",
             body = ProblemDocument, content_type = "application/problem+json",
-            headers(("retry-after" = u16, description = "Seconds to wait."))),
+            headers(("retry-after" = u64,
+                description = "Seconds until those who wait now have probably come to run."))),
         (status = 503, description = "The language is not available, or the server is shutting down.",
             body = ProblemDocument, content_type = "application/problem+json"),
     ),
@@ -50,12 +52,19 @@ use crate::wire::{CreateExecution, Execution, InvalidRequest};
 )]
 pub(crate) async fn create_execution(
     State(engine): State<Arc<Engine>>,
-    tenant: Option<Extension<Tenant>>,
-    JsonBody(wire): JsonBody<CreateExecution>,
+    State(rules): State<BodyRules>,
+    Caller(tenant): Caller,
+    body: Request,
 ) -> Result<Response, Problem> {
+    // Who is refused for the load is refused before anything is done for it.
+    if let Err(error) = engine.check_load(tenant.as_ref()) {
+        body::discard(body, rules).await;
+        return Err(error.into());
+    }
+    let JsonBody(wire) = JsonBody::<CreateExecution>::from_request(body, &rules).await?;
     let wait = wire.wait();
     let mut request = ExecutionRequest::try_from(wire).map_err(|error: InvalidRequest| error)?;
-    request.tenant = tenant.map(|Extension(tenant)| tenant);
+    request.tenant = tenant;
     let ticket = engine.submit(request)?;
     if wait {
         return Ok(reply_outcome(while_connected(ticket.outcome(), || ticket.cancel()).await).await);
@@ -69,7 +78,7 @@ pub(crate) async fn create_execution(
 
 /// Show an execution.
 ///
-/// Executions that have ended are remembered for a while: the most recent ones.
+/// Executions that have ended are remembered for a while: the most recent ones. Those of other API keys are unknown.
 #[utoipa::path(
     get, path = "/v1/executions/{id}", operation_id = "get_execution", tag = "executions",
     params(("id" = String, Path, description = "The execution's id.")),
@@ -84,9 +93,10 @@ pub(crate) async fn create_execution(
 )]
 pub(crate) async fn get_execution(
     State(engine): State<Arc<Engine>>,
+    Caller(tenant): Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    match find(&engine, id)?.snapshot() {
+    match find(&engine, id, tenant.as_ref())?.snapshot() {
         Snapshot::Ended(outcome) => Ok(reply_outcome(outcome).await),
         pending @ Snapshot::Pending { .. } => Ok(reply(StatusCode::OK, &Execution::from(&pending))),
     }
@@ -94,7 +104,7 @@ pub(crate) async fn get_execution(
 
 /// Cancel an execution.
 ///
-/// Answers when it has ended: `cancelled`, or as it ended by itself before.
+/// Answers when it has ended: `cancelled`, or as it ended by itself before. Those of other API keys are unknown.
 #[utoipa::path(
     delete, path = "/v1/executions/{id}", operation_id = "cancel_execution", tag = "executions",
     params(("id" = String, Path, description = "The execution's id.")),
@@ -109,16 +119,21 @@ pub(crate) async fn get_execution(
 )]
 pub(crate) async fn cancel_execution(
     State(engine): State<Arc<Engine>>,
+    Caller(tenant): Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let ticket = find(&engine, id)?;
+    let ticket = find(&engine, id, tenant.as_ref())?;
     ticket.cancel();
     Ok(reply_outcome(ticket.outcome().await).await)
 }
 
 /// A path that is not even text names no execution either.
-fn find(engine: &Engine, id: Result<Path<String>, PathRejection>) -> Result<Ticket, Problem> {
-    id.ok().and_then(|Path(id)| engine.find(&id)).ok_or_else(|| {
+fn find(
+    engine: &Engine,
+    id: Result<Path<String>, PathRejection>,
+    tenant: Option<&Tenant>,
+) -> Result<Ticket, Problem> {
+    id.ok().and_then(|Path(id)| engine.find(&id, tenant)).ok_or_else(|| {
         let detail = "there is no such execution, or it has ended and is forgotten";
         Problem::new(ErrorCode::ExecutionNotFound, detail)
     })
