@@ -1,0 +1,66 @@
+//! Cpu time of a thousand prints, whoever spends it: the program, its interpreter, daemons, runtimes.
+//!
+//! The kernel's own threads, which take namespaces apart, are in nobody's account.
+
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use crate::fork_server::loop_cpu_seconds;
+use crate::payloads::{Language, Program};
+use crate::peer::{COLD, COLD_RUN, Peer, on_own_thread};
+use crate::plan::Plan;
+use crate::results::Cpu;
+
+/// The name of the lower bound: a fork of a warm interpreter that runs the program and is waited for.
+pub(crate) const FORK_LOOP: &str = "fork, exec, wait of a warm interpreter";
+
+/// Measures all peers in a language, in turn.
+pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> anyhow::Result<Vec<Cpu>> {
+    let program = Program::print(language);
+    let measured = |peer: &&Peer| peer.runs(language) && ![COLD, COLD_RUN].contains(&peer.name);
+    let new = |peer| Cpu { peer, language, seconds_per_1000: Vec::new() };
+    let mut subjects = Vec::new();
+    for peer in peers.iter().filter(measured) {
+        let (_, time) = cpu_time(peer, &program, 1)?;
+        let runs = if time > Plan::SLOW { plan.slow_cpu_runs } else { plan.cpu_runs };
+        subjects.push((peer, runs, new(peer.name)));
+    }
+    let mut fork_loop = new(FORK_LOOP);
+    for _ in 0..plan.rounds {
+        for (peer, runs, cpu) in &mut subjects {
+            let (used, _) = cpu_time(peer, &program, *runs)?;
+            cpu.seconds_per_1000.push(used.as_secs_f64() / *runs as f64 * 1e3);
+        }
+        if language == Language::Python {
+            let used = loop_cpu_seconds(plan.cpu_runs, &program)?;
+            fork_loop.seconds_per_1000.push(used / plan.cpu_runs as f64 * 1e3);
+        }
+    }
+    let mut all: Vec<_> = subjects.into_iter().map(|(_, _, cpu)| cpu).collect();
+    if language == Language::Python {
+        all.push(fork_loop);
+    }
+    Ok(all)
+}
+
+/// Cpu time of so many runs, and the wall time of one.
+fn cpu_time(peer: &Peer, program: &Program, runs: usize) -> anyhow::Result<(Duration, Duration)> {
+    let used = || -> anyhow::Result<Duration> {
+        let children = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+        let us = (children.user_time() + children.system_time()).num_microseconds();
+        let servers = peer.cgroups().map(|cgroups| cgroups.cpu_time()).unwrap_or_default();
+        Ok(Duration::from_micros(us.unsigned_abs()) + servers)
+    };
+    let before = used()?;
+    let time = on_own_thread(|| -> anyhow::Result<Duration> {
+        let mut caller = peer.caller()?;
+        let mut last = Duration::ZERO;
+        for _ in 0..runs {
+            last = caller.run(program)?;
+        }
+        Ok(last)
+    })?;
+    Ok((used()? - before, time))
+}

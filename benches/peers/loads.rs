@@ -1,0 +1,120 @@
+//! Throughput: how many Fibonacci programs a second, with many clients at once.
+//!
+//! SoulBox is measured by its own load generator, the others by loops on threads, each running one program after the
+//! other.
+
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::payloads::Program;
+use crate::peer::{BARE, BUBBLEWRAP, FORK_SERVER, Kind, PARKED, Peer};
+use crate::plan::Plan;
+use crate::results::{Load, Rate, percentile_ms};
+use crate::support::{SOULBOX, Server};
+
+/// Measures all peers in turn.
+pub(crate) fn measure(peers: &[Peer], plan: &Plan) -> anyhow::Result<Vec<Load>> {
+    let mut subjects: Vec<(&Peer, Load)> = Vec::new();
+    for peer in peers {
+        for clients in clients_of(peer, plan) {
+            subjects.push((peer, Load { peer: peer.name, clients: *clients, rounds: Vec::new() }));
+        }
+    }
+    for round in 0..plan.rounds {
+        let of_target = |peer: &Peer| [PARKED, BARE].contains(&peer.name);
+        for (peer, load) in subjects.iter_mut().filter(|(peer, _)| round < plan.other_load_rounds || of_target(peer)) {
+            let rate = match peer.server() {
+                Some(server) => by_load_generator(server, load.clients, plan.load_time)?,
+                None => by_loops(peer, load.clients, plan.load_time),
+            };
+            load.rounds.push(rate);
+        }
+    }
+    Ok(subjects.into_iter().map(|(_, load)| load).collect())
+}
+
+fn clients_of(peer: &Peer, plan: &Plan) -> &'static [usize] {
+    match (peer.name, &peer.kind) {
+        (PARKED | FORK_SERVER, _) => plan.clients,
+        (BARE | BUBBLEWRAP, _) => plan.light_loops,
+        // The pool plays no part under load, and a cold start has none.
+        (_, Kind::SoulBox(_) | Kind::ColdServer) => &[],
+        (crate::peer::COLD_RUN, _) => &[],
+        _ => plan.heavy_loops,
+    }
+}
+
+fn by_load_generator(server: &Server, clients: usize, time: Duration) -> anyhow::Result<Rate> {
+    let output = Command::new(SOULBOX)
+        .args(["bench", "--payload", "fibonacci", "--json", "--server", &server.url()])
+        .args(["--clients", &clients.to_string(), "--duration", &format!("{}ms", time.as_millis())])
+        .output()
+        .context("cannot run soulbox bench")?;
+    let report: Value = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("soulbox bench gave no report: {}", String::from_utf8_lossy(&output.stderr))
+    })?;
+    let number = |pointer: &str| {
+        let value = report.pointer(&format!("/runs/0/{pointer}")).and_then(Value::as_f64);
+        value.with_context(|| format!("the report of soulbox bench has no {pointer}: {report}"))
+    };
+    let per_s = number("throughput_per_s")?;
+    Ok(Rate {
+        per_s,
+        runs: (per_s * time.as_secs_f64()) as u64,
+        errors: number("errors")? as u64,
+        rejected: number("rejected")? as u64,
+        p50_ms: number("latency_ms/p50")?,
+        p95_ms: number("latency_ms/p95")?,
+        p99_ms: number("latency_ms/p99")?,
+    })
+}
+
+fn by_loops(peer: &Peer, loops: usize, time: Duration) -> Rate {
+    let program = Program::fibonacci();
+    let done = Mutex::new((Vec::new(), 0));
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..loops {
+            scope.spawn(|| {
+                let (mut times, mut errors) = (Vec::new(), 0);
+                let caller = peer.caller();
+                if let Ok(mut caller) = caller {
+                    while start.elapsed() < time {
+                        match caller.run(&program) {
+                            Ok(time) => times.push(time),
+                            Err(_) => errors += 1,
+                        }
+                    }
+                } else {
+                    errors += 1;
+                }
+                let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                done.0.extend(times);
+                done.1 += errors;
+            });
+        }
+    });
+    let elapsed = start.elapsed();
+    let (times, errors) = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let percentile = |percent| percentile_ms(&times, percent);
+    Rate {
+        per_s: times.len() as f64 / elapsed.as_secs_f64(),
+        runs: times.len() as u64,
+        errors,
+        rejected: 0,
+        p50_ms: percentile(50),
+        p95_ms: percentile(95),
+        p99_ms: percentile(99),
+    }
+}
+
+/// Whether there is a load generator to measure SoulBox with.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let help = Command::new(SOULBOX).args(["bench", "--help"]).output().context("cannot run soulbox")?;
+    ensure!(help.status.success(), "soulbox has no command bench");
+    Ok(())
+}

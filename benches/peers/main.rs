@@ -1,0 +1,151 @@
+//! SoulBox beside its peers on this machine: `cargo xtask peers` measures all of them and writes `RESULTS.md`.
+//!
+//! Owns the order in which things are measured. Without `--bench`, which `cargo bench` gives, it is a test of itself:
+//! the smallest amounts, and only the peers that every host has.
+
+#![allow(clippy::expect_used, clippy::print_stderr, reason = "a benchmark stops at the first surprise and prints")]
+
+mod cgroups;
+mod chart;
+mod cpu;
+mod docker;
+mod fork_server;
+mod loads;
+mod machine;
+mod memory;
+mod oci;
+mod payloads;
+mod peer;
+mod plan;
+mod processes;
+mod published;
+mod report;
+mod results;
+mod starts;
+#[path = "../support/mod.rs"]
+mod support;
+mod targets;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+
+use memory::Before;
+use payloads::Language;
+use peer::{BARE, BUBBLEWRAP, FORK_SERVER, PARKED, Peer, RUNTIMES, Setup, ZYGOTE};
+use plan::Plan;
+use results::Results;
+
+/// Measures SoulBox beside its peers.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Amounts that show only whether the harness works
+    #[arg(long)]
+    quick: bool,
+    /// Directory for RESULTS.md and results.svg
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// What cargo says when it benchmarks
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    ensure!(nix::unistd::geteuid().is_root(), "peers make containers and cgroups: run this as root");
+    // Orphans become children of this process, so that they are found and counted.
+    nix::sys::prctl::set_child_subreaper(true).context("cannot become a subreaper")?;
+    let plan = if args.quick || !args.bench { &Plan::QUICK } else { &Plan::FULL };
+    let results = measure(plan, args.bench)?;
+    let text = report::markdown(&results, plan);
+    let temporary = tempfile::tempdir()?;
+    let output = args.output.unwrap_or_else(|| temporary.path().to_owned());
+    chart::draw(&results, &output.join("results.svg"))?;
+    std::fs::write(output.join("RESULTS.md"), &text).context("cannot write the results")?;
+    if args.bench {
+        eprintln!("{text}");
+    } else {
+        check(&results)?;
+    }
+    Ok(())
+}
+
+fn measure(plan: &Plan, with_installed: bool) -> anyhow::Result<Results> {
+    let mut results = Results { machine: machine::describe(with_installed), ..Results::default() };
+    let peers = line_up(plan, with_installed, &mut results)?;
+    for language in [Language::Python, Language::JavaScript] {
+        eprintln!("cold starts: {}", language.name());
+        results.starts.extend(starts::measure(&peers, language, plan));
+    }
+    eprintln!("throughput");
+    match loads::check() {
+        Ok(()) => results.loads = loads::measure(&peers, plan)?,
+        Err(error) => results.skipped.push(("throughput".to_owned(), format!("{error:#}"))),
+    }
+    for language in [Language::Python, Language::JavaScript] {
+        eprintln!("cpu: {}", language.name());
+        results.cpu.extend(cpu::measure(&peers, language, plan)?);
+    }
+    drop(peers);
+    eprintln!("{} sandboxes at once", plan.crowd);
+    let crowd = Peer::soulbox(PARKED, Setup { concurrent: Some(plan.crowd + 100), ..Setup::default() })?;
+    crowd.check()?;
+    results.crowd = Some(memory::crowd(&crowd, plan));
+    Ok(results)
+}
+
+/// Starts all peers that can run here. The memory of each is measured on the way, as long as nothing else happens.
+fn line_up(plan: &Plan, with_installed: bool, results: &mut Results) -> anyhow::Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    let mut take = |name: &str, with_memory: bool, start: &dyn Fn() -> anyhow::Result<Vec<Peer>>| {
+        eprintln!("memory: {name}");
+        let before = Before::now();
+        let started = start().and_then(|started| {
+            started.iter().try_for_each(Peer::check)?;
+            Ok(started)
+        });
+        match started {
+            Ok(started) => {
+                if with_memory {
+                    results.memory.extend(started.iter().map(|peer| memory::measure(peer, &before, plan)));
+                }
+                peers.extend(started);
+            }
+            Err(error) => results.skipped.push((name.to_owned(), format!("{error:#}"))),
+        }
+    };
+    take(PARKED, true, &|| Ok(vec![Peer::soulbox(PARKED, Setup::default())?]));
+    take(ZYGOTE, false, &|| Ok(vec![Peer::soulbox(ZYGOTE, Setup { without_pool: true, ..Setup::default() })?]));
+    take(peer::COLD, false, &|| Ok(vec![Peer::cold_server(), Peer::cold_run()?]));
+    take(FORK_SERVER, true, &|| Ok(vec![Peer::fork_server()?]));
+    take(BARE, true, &|| Ok(vec![Peer::bare()]));
+    if with_installed {
+        take(BUBBLEWRAP, true, &|| Ok(vec![Peer::bubblewrap()?]));
+        for (name, program, options) in RUNTIMES {
+            // A program that gVisor runs does not sleep where the host could see it.
+            take(name, name != "gVisor", &|| Ok(vec![Peer::runtime(name, program, options)?]));
+        }
+        take("Docker", true, &|| Ok(Peer::docker()?.into()));
+    }
+    Ok(peers)
+}
+
+/// The test of the harness: everything was measured, and no figure is nonsense.
+fn check(results: &Results) -> anyhow::Result<()> {
+    ensure!(results.skipped.is_empty(), "not run: {:?}", results.skipped);
+    for starts in &results.starts {
+        ensure!(starts.errors == 0 && starts.percentile_ms(50) > 0.0, "{starts:?}");
+    }
+    for load in &results.loads {
+        ensure!(load.errors() == 0 && load.median(|rate| rate.per_s) > 0.0, "{load:?}");
+    }
+    for memory in &results.memory {
+        ensure!(memory.sleepers.iter().all(|(_, taken)| taken.as_ref().is_ok_and(|taken| taken.pss > 0)), "{memory:?}");
+    }
+    let crowd = results.crowd.context("no crowd")?;
+    ensure!(crowd.errors == 0 && crowd.pss_each > 0.0, "{crowd:?}");
+    let positive = |cpu: &results::Cpu| cpu.seconds_per_1000.iter().all(|seconds| *seconds > 0.0);
+    ensure!(results.cpu.iter().all(positive), "{:?}", results.cpu);
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Memory: of peers that do nothing, of peers whose programs sleep, and of a crowd of sandboxes.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::payloads::Program;
+use crate::peer::{Kind, Peer};
+use crate::plan::Plan;
+use crate::processes;
+use crate::results::{Crowd, Memory, Taken};
+
+/// How often it is looked whether all programs sleep.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What is freed lazily is gone by then.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// The host before a peer was there.
+pub(crate) struct Before {
+    processes: BTreeSet<u32>,
+    available_bytes: u64,
+}
+
+impl Before {
+    pub(crate) fn now() -> Self {
+        std::thread::sleep(SETTLE);
+        Before { processes: processes::all(), available_bytes: processes::available_bytes() }
+    }
+
+    /// The processes that are there since.
+    fn new_processes(&self) -> BTreeSet<u32> {
+        processes::all().difference(&self.processes).copied().collect()
+    }
+
+    fn taken(&self, peer: &Peer) -> Taken {
+        let available = processes::available_bytes();
+        Taken {
+            pss: processes::pss_bytes(&self.new_processes()),
+            cgroup: peer.cgroups().and_then(|cgroups| cgroups.memory_bytes()),
+            available: self.available_bytes.cast_signed() - available.cast_signed(),
+        }
+    }
+}
+
+/// Measures a peer: `before` is from before its server was started.
+pub(crate) fn measure(peer: &Peer, before: &Before, plan: &Plan) -> Memory {
+    std::thread::sleep(SETTLE);
+    let idle = before.taken(peer);
+    let light = matches!(peer.kind, Kind::SoulBox(_) | Kind::ForkServer(_))
+        || [crate::peer::BARE, crate::peer::BUBBLEWRAP].contains(&peer.name);
+    let counts = plan.sleepers.iter().copied().filter(|count| light || *count <= plan.heavy_sleepers);
+    let sleepers = counts
+        .map(|count| {
+            // Whatever takes less time until all run would not show all at once.
+            let time = if light { 2500 + 40 * count } else { 4000 + 600 * count };
+            let before_them = if matches!(peer.kind, Kind::Command(_)) { &Before::now() } else { before };
+            let taken = sleep_at_once(peer, count, Duration::from_millis(time as u64), |_| before_them.taken(peer));
+            (count, taken.map(|(taken, _)| taken))
+        })
+        .collect();
+    Memory { peer: peer.name, idle, sleepers }
+}
+
+/// Has so many sandboxes of a server sleep at once.
+pub(crate) fn crowd(peer: &Peer, plan: &Plan) -> Crowd {
+    let before = Before::now();
+    let time = Duration::from_millis(8000 + 8 * plan.crowd as u64);
+    let count = plan.crowd;
+    match sleep_at_once(peer, count, time, |until_all_ran| (before.taken(peer), until_all_ran)) {
+        Ok(((taken, until_all_ran), errors)) => Crowd {
+            sandboxes: count,
+            until_all_ran,
+            pss_each: taken.pss as f64 / count as f64,
+            available_each: taken.available as f64 / count as f64,
+            errors,
+        },
+        Err(_) => Crowd {
+            sandboxes: count,
+            until_all_ran: Duration::MAX,
+            pss_each: f64::NAN,
+            available_each: f64::NAN,
+            errors: count,
+        },
+    }
+}
+
+/// Runs so many programs that sleep for this time, and looks when all of them do. Returns what was seen and how many
+/// of them failed, or why nothing was.
+fn sleep_at_once<T>(
+    peer: &Peer,
+    count: usize,
+    time: Duration,
+    look: impl FnOnce(Duration) -> T,
+) -> Result<(T, usize), String> {
+    let program = Program::sleep(time);
+    let others = processes::sleeping(&processes::all());
+    let ready = std::sync::Barrier::new(count + 1);
+    std::thread::scope(|scope| {
+        let sleeper = || {
+            let caller = peer.caller();
+            ready.wait();
+            caller.and_then(|mut caller| caller.run(&program))
+        };
+        let sleepers: Vec<_> = (0..count).map(|_| scope.spawn(sleeper)).collect();
+        ready.wait();
+        let start = Instant::now();
+        let seen = loop {
+            // Looking at thousands of processes takes a while, in which the last may have begun to sleep.
+            let asked = start.elapsed();
+            if processes::sleeping(&processes::all()) >= others + count {
+                break Some(look(asked));
+            }
+            if start.elapsed() > time {
+                break None;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        };
+        let ends: Vec<_> = sleepers.into_iter().map(|sleeper| sleeper.join()).collect();
+        let errors: Vec<String> = ends
+            .into_iter()
+            .filter_map(|end| match end {
+                Ok(end) => end.err().map(|error| format!("{error:#}")),
+                Err(_) => Some("its thread panicked".to_owned()),
+            })
+            .collect();
+        match (seen, errors.first()) {
+            (Some(seen), _) => Ok((seen, errors.len())),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(format!("not all slept at once within {time:?}")),
+        }
+    })
+}

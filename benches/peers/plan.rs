@@ -1,0 +1,73 @@
+//! How much is measured: for the results that are published, and for a look whether the harness works.
+
+use std::time::Duration;
+
+/// The amounts of one run of the command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Rounds in which the peers take turns; all figures are medians of them.
+    pub(crate) rounds: usize,
+    /// Rounds of load on peers that no target is about.
+    pub(crate) other_load_rounds: usize,
+    /// Prints of a fast peer in a round, at least and at most.
+    pub(crate) starts: (usize, usize),
+    /// Prints of one that takes more than [`Plan::SLOW`] each.
+    pub(crate) slow_starts: (usize, usize),
+    /// Between those bounds, for how long a peer prints in a round.
+    pub(crate) start_time: Duration,
+    /// How long a load lasts.
+    pub(crate) load_time: Duration,
+    /// Clients of a server at once.
+    pub(crate) clients: &'static [usize],
+    /// Loops of commands at once that take little of the machine each.
+    pub(crate) light_loops: &'static [usize],
+    /// Loops of commands that take much.
+    pub(crate) heavy_loops: &'static [usize],
+    /// Programs that sleep at once, and how many of them a heavy peer has at most.
+    pub(crate) sleepers: &'static [usize],
+    pub(crate) heavy_sleepers: usize,
+    /// Sandboxes that sleep at once in SoulBox alone.
+    pub(crate) crowd: usize,
+    /// Prints in a round of cpu time, of fast peers and of slow ones.
+    pub(crate) cpu_runs: usize,
+    pub(crate) slow_cpu_runs: usize,
+}
+
+impl Plan {
+    /// Above this a start is slow.
+    pub(crate) const SLOW: Duration = Duration::from_millis(100);
+
+    pub(crate) const FULL: Plan = Plan {
+        rounds: 5,
+        other_load_rounds: 3,
+        starts: (60, 200),
+        slow_starts: (6, 10),
+        start_time: Duration::from_millis(1000),
+        load_time: Duration::from_millis(2500),
+        clients: &[1, 10, 100, 500, 1000],
+        light_loops: &[1, 2, 10, 100],
+        heavy_loops: &[1, 10],
+        sleepers: &[1, 10, 100],
+        heavy_sleepers: 10,
+        crowd: 1000,
+        cpu_runs: 150,
+        slow_cpu_runs: 8,
+    };
+
+    pub(crate) const QUICK: Plan = Plan {
+        rounds: 1,
+        other_load_rounds: 1,
+        starts: (3, 20),
+        slow_starts: (1, 2),
+        start_time: Duration::from_millis(100),
+        load_time: Duration::from_secs(1),
+        clients: &[1, 100],
+        light_loops: &[1, 2],
+        heavy_loops: &[1],
+        sleepers: &[1, 3],
+        heavy_sleepers: 1,
+        crowd: 20,
+        cpu_runs: 5,
+        slow_cpu_runs: 1,
+    };
+}

@@ -1,0 +1,48 @@
+//! Cold starts: how long one client waits for a print, by all peers in turn.
+
+use std::time::Duration;
+
+use crate::payloads::{Language, Program};
+use crate::peer::{Peer, on_own_thread};
+use crate::plan::Plan;
+use crate::results::Starts;
+
+/// Runs before the first that counts.
+const WARM_UP: usize = 2;
+
+/// Measures all peers in a language.
+pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> Vec<Starts> {
+    let program = Program::print(language);
+    let peers = peers.iter().filter(|peer| peer.runs(language));
+    let mut subjects: Vec<_> = peers
+        .map(|peer| {
+            let (times, _) = run(peer, &program, WARM_UP);
+            let usual = times.last().copied().unwrap_or(Plan::SLOW);
+            let starts = Starts { peer: peer.name, language, rounds: Vec::new(), errors: 0 };
+            (peer, runs_per_round(usual, plan), starts)
+        })
+        .collect();
+    for _ in 0..plan.rounds {
+        for (peer, runs, starts) in &mut subjects {
+            let (times, errors) = run(peer, &program, *runs);
+            starts.rounds.push(times);
+            starts.errors += errors;
+        }
+    }
+    subjects.into_iter().map(|(_, _, starts)| starts).collect()
+}
+
+fn run(peer: &Peer, program: &Program, runs: usize) -> (Vec<Duration>, usize) {
+    on_own_thread(|| {
+        let Ok(mut caller) = peer.caller() else { return (Vec::new(), runs) };
+        let times: Vec<_> = (0..runs).filter_map(|_| caller.run(program).ok()).collect();
+        let errors = runs - times.len();
+        (times, errors)
+    })
+}
+
+fn runs_per_round(usual: Duration, plan: &Plan) -> usize {
+    let (least, most) = if usual > Plan::SLOW { plan.slow_starts } else { plan.starts };
+    let fitting = plan.start_time.as_secs_f64() / usual.as_secs_f64().max(1e-6);
+    (fitting as usize).clamp(least, most)
+}
