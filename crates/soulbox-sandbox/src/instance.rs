@@ -221,13 +221,15 @@ fn instances_of(state_dir: &Path) -> Result<PathBuf, InstanceError> {
 }
 
 /// Each run takes a dozen descriptors of the daemon, and the soft limit is 1024 for the sake of programs that
-/// use select(2). Where the limit cannot be raised, runs beyond it fail one by one and say so.
-fn raise_open_files_limit() {
+/// use select(2). Where the limit cannot be raised, runs beyond it fail one by one and say so. Returns the limit
+/// that is in force.
+pub fn raise_open_files_limit() -> u64 {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
 }
 
 /// The most descriptors that a process of this host's may have: a sandbox's as well, since it cannot raise the

@@ -47,7 +47,7 @@ pub use embedded::{INIT, SHIM};
 pub use error_chain::error_chain;
 pub use executable::Executable;
 pub use host::HostFacts;
-pub use instance::{Instance, InstanceError, make_state_dir};
+pub use instance::{Instance, InstanceError, make_state_dir, raise_open_files_limit};
 pub use output::Output;
 pub use refused::RefusedSyscall;
 pub use rootless::{MAP_COMMAND, Rights, RootlessError, SubordinateIds, map_main};

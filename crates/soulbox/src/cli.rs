@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use soulbox_attack::Group;
+use soulbox_bench::{Mix, Payload, Tolerance};
 use soulbox_engine::LimitName;
 
 /// Runs untrusted code, fast and safely, without Docker.
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     /// Bundles with root file systems of their own: list, check, remove them
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Measure a running server: throughput and latency under load
+    Bench(Box<BenchArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -140,6 +143,67 @@ pub(crate) struct DoctorArgs {
     pub(crate) only: Vec<String>,
     #[command(flatten)]
     pub(crate) unenforced: UnenforcedArgs,
+}
+
+/// What is to be said of `bench` beyond its description.
+const BENCH_NOTES: &str = "\
+An API key is taken from SOULBOX_API_KEY where no file has it. Exits with 1 when a figure is worse than the
+baseline's beyond noise and the tolerance, when no execution succeeded or the server answered no more, with 130
+when it was interrupted, and with 125 when nothing could be measured.";
+
+#[derive(Debug, Args)]
+#[command(after_help = BENCH_NOTES)]
+pub(crate) struct BenchArgs {
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
+    pub(crate) server: String,
+    /// File with the API key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Closed loop: so many clients, each of which sends a request when its last one is answered
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) clients: usize,
+    /// Open loop instead: so many requests in a second, whatever becomes of them. Latency counts from when a
+    /// request was due
+    #[arg(long, value_name = "RATE", conflicts_with = "clients")]
+    pub(crate) rate: Option<f64>,
+    /// How long a run takes
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Duration,
+    /// End a run after so many requests instead
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    pub(crate) requests: Option<u64>,
+    /// Load before each run that is not measured
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub(crate) warm_up: Duration,
+    /// What no answer may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Languages and their shares, for example python=0.8,javascript=0.2 [default: python]
+    #[arg(long, value_name = "MIX")]
+    pub(crate) mix: Option<Mix>,
+    /// What the programs do: hello, fibonacci, or the request in FILE.json, whose field expected_stdout, if there
+    /// is one, is what its program must print
+    #[arg(long, value_name = "PAYLOAD", default_value = "hello", value_hint = ValueHint::FilePath)]
+    pub(crate) payload: Payload,
+    /// Measure so many times; from 2 on there are confidence intervals
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) runs: usize,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the report as JSON to a file as well
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+    /// Compare with an earlier report; takes 5 runs of each or more
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Compare with this server, which is measured in turns with the other; takes 5 runs of each or more
+    #[arg(long, value_name = "URL", conflicts_with = "baseline", value_hint = ValueHint::Url)]
+    pub(crate) baseline_server: Option<String>,
+    /// By how much a figure may be worse than the baseline's
+    #[arg(long, value_name = "SHARE", default_value = "5%")]
+    pub(crate) tolerance: Tolerance,
 }
 
 #[derive(Debug, Args)]

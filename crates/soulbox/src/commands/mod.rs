@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 
 pub(crate) mod attack;
+pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod doctor;
 pub(crate) mod run;

@@ -1,0 +1,1 @@
+//! `soulbox bench` against real servers, and against stubs that behave badly.
