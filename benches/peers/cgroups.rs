@@ -18,7 +18,11 @@ pub(crate) struct Cgroups {
 
 impl Cgroups {
     /// A new cgroup with these processes; whatever they start is in it, or in one of those in `others`.
-    pub(crate) fn with(name: &str, pids: impl IntoIterator<Item = u32>, others: Vec<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) fn with(
+        name: &str,
+        pids: impl IntoIterator<Item = u32>,
+        others: Vec<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let cgroup = hierarchy().join(PARENT).join(name);
         fs::create_dir_all(&cgroup).with_context(|| format!("cannot make {}", cgroup.display()))?;
         for pid in pids {
@@ -27,6 +31,7 @@ impl Cgroups {
         }
         let mut counted = others;
         counted.push(cgroup.clone());
+        counted.retain(|cgroup| cpu_time_of(cgroup).is_some());
         Ok(Cgroups { made: Some(cgroup), counted })
     }
 
@@ -42,19 +47,33 @@ impl Cgroups {
 
     /// Memory charged to them, page cache and the kernel's included.
     pub(crate) fn memory_bytes(&self) -> Option<u64> {
-        let of = |cgroup: &PathBuf| {
-            // On v1 the same path is in another hierarchy.
-            let path = cgroup.to_string_lossy().replace("/cpuacct/", "/memory/").replace("/cpu,cpuacct/", "/memory/");
-            let files = ["memory.usage_in_bytes", "memory.current"];
-            files.iter().find_map(|file| fs::read_to_string(Path::new(&path).join(file)).ok()?.trim().parse().ok())
+        self.sum("memory", &["memory.usage_in_bytes", "memory.current"])
+    }
+
+    /// Processes and threads that are in them.
+    pub(crate) fn tasks(&self) -> Option<u64> {
+        self.sum("pids", &["pids.current"])
+    }
+
+    /// Of the first of these files that there is in each, of the controller's hierarchy on v1.
+    fn sum(&self, controller: &str, files: &[&str]) -> Option<u64> {
+        let of = |cgroup: &PathBuf| -> Option<u64> {
+            let name = cgroup.strip_prefix(hierarchy()).ok()?;
+            let v1 = Path::new(ROOT).join(controller).join(name);
+            let directory = if v1.exists() { &v1 } else { cgroup };
+            files.iter().find_map(|file| fs::read_to_string(directory.join(file)).ok()?.trim().parse().ok())
         };
-        self.counted.iter().map(of).reduce(|sum, bytes: Option<u64>| Some(sum.unwrap_or(0) + bytes.unwrap_or(0)))?
+        self.counted.iter().filter_map(of).reduce(|sum, value| sum + value)
     }
 }
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
         let Some(made) = &self.made else { return };
+        // Whoever lives longer, as this process itself, goes back to where it may be.
+        for pid in fs::read_to_string(made.join("cgroup.procs")).unwrap_or_default().lines() {
+            let _ = fs::write(hierarchy().join("cgroup.procs"), pid);
+        }
         // A container runtime makes the same in every hierarchy.
         let name = made.strip_prefix(hierarchy()).unwrap_or(made);
         for hierarchy in fs::read_dir(ROOT).into_iter().flatten().flatten().map(|entry| entry.path()) {

@@ -53,7 +53,7 @@ fn starts<'a>(results: &Results, area: &DrawingArea<SVGBackend<'a>, Shift>) -> D
     for (row, _) in peers.iter().enumerate() {
         let middle = rows - row as f64 - 0.5;
         let (_, y) = chart.backend_coord(&(1.0, middle));
-        area.draw_text(&name(row as f64), &(FONT, 13).into_text_style(area), (left - 140, y - 26))?;
+        area.draw_text(&name(row as f64), &(FONT, 13).into_text_style(area), (left - 140, y - 8))?;
     }
     for (language, color, shift) in
         [(Language::Python, BLUE.mix(0.7), 0.42), (Language::JavaScript, RED.mix(0.6), 0.06)]
@@ -95,7 +95,11 @@ fn loads<'a>(results: &Results, area: &DrawingArea<SVGBackend<'a>, Shift>) -> Dr
         .x_label_area_size(32)
         .y_label_area_size(60)
         .build_cartesian_2d((1f64..1000.0).log_scale(), 0f64..most)?;
-    chart.configure_mesh().label_style((FONT, 13)).x_label_formatter(&|clients| format!("{clients}")).draw()?;
+    chart
+        .configure_mesh()
+        .label_style((FONT, 13))
+        .x_label_formatter(&|clients| format!("{clients}"))
+        .draw()?;
     let mut peers: Vec<&str> = results.loads.iter().map(|load| load.peer).collect();
     peers.dedup();
     for (index, peer) in peers.iter().enumerate() {

@@ -1,12 +1,14 @@
 //! Cpu time of a thousand prints, whoever spends it: the program, its interpreter, daemons, runtimes.
 //!
-//! The kernel's own threads, which take namespaces apart, are in nobody's account.
+//! Meanwhile this process is in a cgroup of its own, so that whatever it starts is counted, waited for or not; what it
+//! uses itself is taken off. The kernel's own threads, which take namespaces apart, are in nobody's account.
 
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
+use crate::cgroups::Cgroups;
 use crate::fork_server::loop_cpu_seconds;
 use crate::payloads::{Language, Program};
 use crate::peer::{COLD, COLD_RUN, Peer, on_own_thread};
@@ -16,21 +18,25 @@ use crate::results::Cpu;
 /// The name of the lower bound: a fork of a warm interpreter that runs the program and is waited for.
 pub(crate) const FORK_LOOP: &str = "fork, exec, wait of a warm interpreter";
 
+/// More than this process uses in all.
+const BEFORE: Duration = Duration::from_secs(1 << 20);
+
 /// Measures all peers in a language, in turn.
 pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> anyhow::Result<Vec<Cpu>> {
     let program = Program::print(language);
+    let commands = Cgroups::with("commands", [std::process::id()], Vec::new())?;
     let measured = |peer: &&Peer| peer.runs(language) && ![COLD, COLD_RUN].contains(&peer.name);
     let new = |peer| Cpu { peer, language, seconds_per_1000: Vec::new() };
     let mut subjects = Vec::new();
     for peer in peers.iter().filter(measured) {
-        let (_, time) = cpu_time(peer, &program, 1)?;
+        let (_, time) = cpu_time(peer, &commands, &program, 1)?;
         let runs = if time > Plan::SLOW { plan.slow_cpu_runs } else { plan.cpu_runs };
         subjects.push((peer, runs, new(peer.name)));
     }
     let mut fork_loop = new(FORK_LOOP);
     for _ in 0..plan.rounds {
         for (peer, runs, cpu) in &mut subjects {
-            let (used, _) = cpu_time(peer, &program, *runs)?;
+            let (used, _) = cpu_time(peer, &commands, &program, *runs)?;
             cpu.seconds_per_1000.push(used.as_secs_f64() / *runs as f64 * 1e3);
         }
         if language == Language::Python {
@@ -46,12 +52,19 @@ pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> anyhow
 }
 
 /// Cpu time of so many runs, and the wall time of one.
-fn cpu_time(peer: &Peer, program: &Program, runs: usize) -> anyhow::Result<(Duration, Duration)> {
+fn cpu_time(
+    peer: &Peer,
+    commands: &Cgroups,
+    program: &Program,
+    runs: usize,
+) -> anyhow::Result<(Duration, Duration)> {
     let used = || -> anyhow::Result<Duration> {
-        let children = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-        let us = (children.user_time() + children.system_time()).num_microseconds();
-        let servers = peer.cgroups().map(|cgroups| cgroups.cpu_time()).unwrap_or_default();
-        Ok(Duration::from_micros(us.unsigned_abs()) + servers)
+        let own = getrusage(UsageWho::RUSAGE_SELF)?;
+        let own =
+            Duration::from_micros((own.user_time() + own.system_time()).num_microseconds().unsigned_abs());
+        let server = peer.cgroups().map(Cgroups::cpu_time).unwrap_or_default();
+        // What it had used before it came is in its own account alone.
+        Ok((commands.cpu_time() + server + BEFORE).saturating_sub(own))
     };
     let before = used()?;
     let time = on_own_thread(|| -> anyhow::Result<Duration> {
@@ -62,5 +75,5 @@ fn cpu_time(peer: &Peer, program: &Program, runs: usize) -> anyhow::Result<(Dura
         }
         Ok(last)
     })?;
-    Ok((used()? - before, time))
+    Ok((used()?.saturating_sub(before), time))
 }

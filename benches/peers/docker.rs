@@ -57,7 +57,11 @@ impl Docker {
         docker.cgroups = Cgroups::with("docker", processes::below(pid).into_iter().chain([pid]), Vec::new())?;
         docker.import()?;
         let mut kept = docker.client(&["run", "--detach", "--name", KEPT]);
-        docker.finish(kept.args(OPTIONS).args(docker.cgroup_option()).args([IMAGE, "/usr/bin/sleep", "infinity"]))?;
+        docker.finish(kept.args(OPTIONS).args(docker.cgroup_option()).args([
+            IMAGE,
+            "/usr/bin/sleep",
+            "infinity",
+        ]))?;
         Ok(docker)
     }
 

@@ -26,7 +26,9 @@ pub(crate) fn describe(with_installed: bool) -> Vec<(&'static str, String)> {
     ];
     if with_installed {
         rows.push(("bubblewrap", version("/usr/bin/bwrap")));
-        rows.extend(RUNTIMES.map(|(name, program, _)| (name, version(&installed(program).display().to_string()))));
+        rows.extend(
+            RUNTIMES.map(|(name, program, _)| (name, version(&installed(program).display().to_string()))),
+        );
         rows.push(("Docker", version("/usr/sbin/dockerd")));
     }
     rows

@@ -3,7 +3,11 @@
 //! Owns the order in which things are measured. Without `--bench`, which `cargo bench` gives, it is a test of itself:
 //! the smallest amounts, and only the peers that every host has.
 
-#![allow(clippy::expect_used, clippy::print_stderr, reason = "a benchmark stops at the first surprise and prints")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a benchmark stops at the first surprise and prints"
+)]
 
 mod cgroups;
 mod chart;
@@ -79,10 +83,7 @@ fn measure(plan: &Plan, with_installed: bool) -> anyhow::Result<Results> {
         results.starts.extend(starts::measure(&peers, language, plan));
     }
     eprintln!("throughput");
-    match loads::check() {
-        Ok(()) => results.loads = loads::measure(&peers, plan)?,
-        Err(error) => results.skipped.push(("throughput".to_owned(), format!("{error:#}"))),
-    }
+    results.loads = loads::measure(&peers, plan)?;
     for language in [Language::Python, Language::JavaScript] {
         eprintln!("cpu: {}", language.name());
         results.cpu.extend(cpu::measure(&peers, language, plan)?);
@@ -116,7 +117,9 @@ fn line_up(plan: &Plan, with_installed: bool, results: &mut Results) -> anyhow::
         }
     };
     take(PARKED, true, &|| Ok(vec![Peer::soulbox(PARKED, Setup::default())?]));
-    take(ZYGOTE, false, &|| Ok(vec![Peer::soulbox(ZYGOTE, Setup { without_pool: true, ..Setup::default() })?]));
+    take(ZYGOTE, false, &|| {
+        Ok(vec![Peer::soulbox(ZYGOTE, Setup { without_pool: true, ..Setup::default() })?])
+    });
     take(peer::COLD, false, &|| Ok(vec![Peer::cold_server(), Peer::cold_run()?]));
     take(FORK_SERVER, true, &|| Ok(vec![Peer::fork_server()?]));
     take(BARE, true, &|| Ok(vec![Peer::bare()]));
@@ -141,7 +144,10 @@ fn check(results: &Results) -> anyhow::Result<()> {
         ensure!(load.errors() == 0 && load.median(|rate| rate.per_s) > 0.0, "{load:?}");
     }
     for memory in &results.memory {
-        ensure!(memory.sleepers.iter().all(|(_, taken)| taken.as_ref().is_ok_and(|taken| taken.pss > 0)), "{memory:?}");
+        ensure!(
+            memory.sleepers.iter().all(|(_, taken)| taken.as_ref().is_ok_and(|taken| taken.pss > 0)),
+            "{memory:?}"
+        );
     }
     let crowd = results.crowd.context("no crowd")?;
     ensure!(crowd.errors == 0 && crowd.pss_each > 0.0, "{crowd:?}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use crate::cgroups::Cgroups;
 use crate::payloads::Program;
 use crate::peer::{Kind, Peer};
 use crate::plan::Plan;
@@ -23,6 +24,7 @@ pub(crate) struct Before {
 impl Before {
     pub(crate) fn now() -> Self {
         std::thread::sleep(SETTLE);
+        processes::bury_orphans();
         Before { processes: processes::all(), available_bytes: processes::available_bytes() }
     }
 
@@ -51,9 +53,10 @@ pub(crate) fn measure(peer: &Peer, before: &Before, plan: &Plan) -> Memory {
     let sleepers = counts
         .map(|count| {
             // Whatever takes less time until all run would not show all at once.
-            let time = if light { 2500 + 40 * count } else { 4000 + 600 * count };
+            let time = if light { 2500 + 40 * count } else { 3000 + 350 * count };
             let before_them = if matches!(peer.kind, Kind::Command(_)) { &Before::now() } else { before };
-            let taken = sleep_at_once(peer, count, Duration::from_millis(time as u64), |_| before_them.taken(peer));
+            let taken =
+                sleep_at_once(peer, count, Duration::from_millis(time as u64), |_| before_them.taken(peer));
             (count, taken.map(|(taken, _)| taken))
         })
         .collect();
@@ -104,9 +107,12 @@ fn sleep_at_once<T>(
         ready.wait();
         let start = Instant::now();
         let seen = loop {
-            // Looking at thousands of processes takes a while, in which the last may have begun to sleep.
+            // A look at thousands of processes takes a while; it is their time at its beginning that counts.
             let asked = start.elapsed();
-            if processes::sleeping(&processes::all()) >= others + count {
+            // A sandbox has two processes, which its cgroup counts without a look at each.
+            let made = peer.server().and(peer.cgroups()).and_then(Cgroups::tasks);
+            let made = made.is_none_or(|tasks| tasks >= 2 * count as u64);
+            if made && processes::sleeping(&processes::all()) >= others + count {
                 break Some(look(asked));
             }
             if start.elapsed() > time {

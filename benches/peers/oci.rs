@@ -40,7 +40,8 @@ impl Runtime {
         let home = crate::support::home();
         make_root(&home.path().join("root"))?;
         let state = home.path().join("state");
-        let mut command = vec![program.display().to_string(), "--root".to_owned(), state.display().to_string()];
+        let mut command =
+            vec![program.display().to_string(), "--root".to_owned(), state.display().to_string()];
         command.extend(options.iter().map(|option| (*option).to_owned()));
         Ok(Runtime { command, home, bundles: Mutex::default(), next_id: AtomicU64::new(1) })
     }

@@ -63,5 +63,4 @@ impl Program {
     }
 }
 
-const FIBONACCI: &str =
-    "def fibonacci(n):\n    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)\n\nprint(fibonacci(20))\n";
+const FIBONACCI: &str = include_str!("../../crates/soulbox-bench/programs/fibonacci/python.py");

@@ -77,10 +77,11 @@ pub(crate) struct SoulBox {
 }
 
 impl SoulBox {
-    pub(crate) fn start(name: &str, setup: Setup) -> anyhow::Result<Self> {
+    pub(crate) fn start(setup: Setup) -> anyhow::Result<Self> {
         let text = setup.text(&[Language::Python, Language::JavaScript]);
         let server = Server::start_in(support::home(), &text);
-        let cgroups = Cgroups::with(name, [server.pid()], own_cgroups(server.home()))?;
+        let cgroups =
+            Cgroups::with(&format!("soulbox-{}", server.pid()), [server.pid()], own_cgroups(server.home()))?;
         Ok(SoulBox { server, cgroups })
     }
 }
@@ -88,9 +89,13 @@ impl SoulBox {
 /// What an instance has made: it lists its cgroups in its directory.
 fn own_cgroups(home: &Path) -> Vec<PathBuf> {
     let instances = std::fs::read_dir(home.join("state/instances")).into_iter().flatten().flatten();
-    let lists = instances.filter_map(|instance| std::fs::read_to_string(instance.path().join("cgroups")).ok());
+    let lists =
+        instances.filter_map(|instance| std::fs::read_to_string(instance.path().join("cgroups")).ok());
     lists.flat_map(|list| list.lines().map(PathBuf::from).collect::<Vec<_>>()).collect()
 }
+
+/// The command that runs a program.
+type Start = dyn Fn(&Program) -> anyhow::Result<Command> + Send + Sync;
 
 /// How a peer runs a program.
 pub(crate) enum Kind {
@@ -99,7 +104,7 @@ pub(crate) enum Kind {
     ColdServer,
     ForkServer(ForkServer),
     /// A command for each program.
-    Command(Box<dyn Fn(&Program) -> anyhow::Result<Command> + Send + Sync>),
+    Command(Box<Start>),
     /// The same by the one daemon, which is another peer's as well.
     Docker(std::sync::Arc<Docker>, fn(&Docker, &Program) -> Command),
 }
@@ -118,8 +123,7 @@ impl Peer {
     }
 
     pub(crate) fn soulbox(name: &'static str, setup: Setup) -> anyhow::Result<Self> {
-        let group = if setup.without_pool { "soulbox-zygote" } else { "soulbox" };
-        Ok(Self::new(name, Kind::SoulBox(SoulBox::start(group, setup)?)))
+        Ok(Self::new(name, Kind::SoulBox(SoulBox::start(setup)?)))
     }
 
     pub(crate) fn cold_server() -> Self {
@@ -207,7 +211,7 @@ impl Peer {
         if self.hide_unified {
             hide_unified_hierarchy()?;
         }
-        Ok(Caller { peer: self, client: self.server().map(Server::client) })
+        Ok(Caller { peer: self, client: self.server().map(Server::client), parked: 0 })
     }
 
     /// Whether it works here: else the reason why it does not.
@@ -240,6 +244,8 @@ fn hide_unified_hierarchy() -> anyhow::Result<()> {
 pub(crate) struct Caller<'a> {
     peer: &'a Peer,
     client: Option<Client>,
+    /// How many of its programs ran in a sandbox that had waited for them.
+    pub(crate) parked: usize,
 }
 
 impl Caller<'_> {
@@ -252,7 +258,12 @@ impl Caller<'_> {
                 let time = start.elapsed();
                 ensure!(status == 200, "{status}: {answer}");
                 let stdout = support::field(&answer, "/stdout");
-                ensure!(stdout == program.stdout, "it printed {stdout} instead of {:?}: {answer}", program.stdout);
+                self.parked += usize::from(support::field(&answer, "/start_kind") == "parked");
+                ensure!(
+                    stdout == program.stdout,
+                    "it printed {stdout} instead of {:?}: {answer}",
+                    program.stdout
+                );
                 Ok(time)
             }
             (Kind::SoulBox(_), None) => bail!("a client of no server"),
@@ -268,7 +279,9 @@ impl Caller<'_> {
 }
 
 fn output(mut command: Command, start: Instant, program: &Program) -> anyhow::Result<Duration> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
+    // The environment of whoever measures could slow an interpreter down, as Node with further certificates.
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/bin").stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     check(start.elapsed(), &output.stdout, &output.stderr, program)
 }
 
@@ -292,7 +305,14 @@ fn cold_answer(program: &Program, start: Instant) -> anyhow::Result<Duration> {
         let (status, answer) = execute(&mut client, program);
         let time = start.elapsed();
         match status {
-            200 => return check(time, support::field(&answer, "/stdout").as_str().unwrap_or_default().as_bytes(), &[], program),
+            200 => {
+                return check(
+                    time,
+                    support::field(&answer, "/stdout").as_str().unwrap_or_default().as_bytes(),
+                    &[],
+                    program,
+                );
+            }
             // Not ready yet.
             503 => std::thread::sleep(Duration::from_millis(1)),
             _ => bail!("{status}: {answer}"),

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
 /// clock_nanosleep(2), in which Python's `time.sleep` waits.
 #[cfg(target_arch = "x86_64")]
 const CLOCK_NANOSLEEP: &str = "230 ";
@@ -32,6 +34,13 @@ fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Buries orphans that have ended: nobody else waits for them. For moments when no command runs.
+pub(crate) fn bury_orphans() {
+    while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
+        waitpid(None, Some(WaitPidFlag::WNOHANG))
+    {}
 }
 
 /// Proportional set size of all of them together (proc(5), `smaps_rollup`); who has ended has none.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::payloads::Language;
-use crate::peer::BARE;
+use crate::peer::{BARE, PARKED};
 use crate::plan::Plan;
 use crate::results::{Memory, Results, Taken, median, median_ratio};
 use crate::targets::Bound;
@@ -22,8 +22,16 @@ waits for each answer; the others are started as commands, or, the fork server, 
 /// The whole text.
 pub(crate) fn markdown(results: &Results, plan: &Plan) -> String {
     let mut text = HEAD.to_owned();
-    let sections =
-        [targets_table, starts_tables, loads_table, memory_table, cpu_table, published_table, skipped_list, machine_table];
+    let sections = [
+        targets_table,
+        starts_tables,
+        loads_table,
+        memory_table,
+        cpu_table,
+        published_table,
+        skipped_list,
+        machine_table,
+    ];
     for section in sections {
         text.push('\n');
         section(&mut text, results, plan);
@@ -52,11 +60,18 @@ fn targets_table(text: &mut String, results: &Results, plan: &Plan) {
 }
 
 fn starts_tables(text: &mut String, results: &Results, _: &Plan) {
-    line!(text, "## Cold start\n\nFrom the wish to run a print until its output is there, one client, milliseconds.");
+    line!(
+        text,
+        "## Cold start\n\nFrom the wish to run a print until its output is there, one client, milliseconds."
+    );
     for language in [Language::Python, Language::JavaScript] {
         line!(text, "\n### {}\n", language.name());
-        line!(text, "| peer | n | P50 | P90 | P99 | P50 to bare | errors |\n|---|---:|---:|---:|---:|---:|---:|");
-        let bare = results.starts_of(BARE, language).map(|starts| starts.percentiles_ms(50)).unwrap_or_default();
+        line!(
+            text,
+            "| peer | n | P50 | P90 | P99 | P50 to bare | errors |\n|---|---:|---:|---:|---:|---:|---:|"
+        );
+        let bare =
+            results.starts_of(BARE, language).map(|starts| starts.percentiles_ms(50)).unwrap_or_default();
         for starts in results.starts.iter().filter(|starts| starts.language == language) {
             let [p50, p90, p99] = [50, 90, 99].map(|percent| starts.percentile_ms(percent));
             let ratio = median_ratio(&starts.percentiles_ms(50), &bare).unwrap_or(f64::NAN);
@@ -69,9 +84,16 @@ fn starts_tables(text: &mut String, results: &Results, _: &Plan) {
             );
         }
     }
+    let met = |language| {
+        let starts = results.starts_of(PARKED, language)?;
+        Some(100.0 * starts.parked as f64 / starts.count().max(1) as f64)
+    };
+    let [python, javascript] =
+        [Language::Python, Language::JavaScript].map(|language| met(language).unwrap_or(f64::NAN));
     line!(
         text,
-        "\n*Parked*: a sandbox that was forked ahead of the request. *Zygote*: the pool is off, and the sandbox is forked \
+        "\n*Parked*: a sandbox that was forked ahead of the request; {python:.0} % of the prints in Python met one, \
+         {javascript:.0} % of those in JavaScript. *Zygote*: the pool is off, and the sandbox is forked \
          for the request. *Cold server*: from the start of `soulbox serve` for one language to its first answer. \
          *`soulbox run`*: a command that makes a container, runs the program and takes all apart."
     );
@@ -79,12 +101,19 @@ fn starts_tables(text: &mut String, results: &Results, _: &Plan) {
 
 fn loads_table(text: &mut String, results: &Results, plan: &Plan) {
     let seconds = plan.load_time.as_secs_f64();
-    line!(text, "## Throughput\n\nThe 20th Fibonacci number by recursion in Python, for {seconds} s each: programs a second, and the P99 in milliseconds.\n");
+    line!(
+        text,
+        "## Throughput\n\nThe 20th Fibonacci number by recursion in Python, for {seconds} s each: programs a second, and the P99 in milliseconds.\n"
+    );
     let mut columns: Vec<usize> = results.loads.iter().map(|load| load.clients).collect();
     columns.sort_unstable();
     columns.dedup();
     let heads: String = columns.iter().map(|clients| format!(" {clients} |")).collect();
-    line!(text, "| peer \\ clients |{heads} errors | rejected |\n|---|{}---:|---:|", "---:|".repeat(columns.len()));
+    line!(
+        text,
+        "| peer \\ clients |{heads} errors | rejected |\n|---|{}---:|---:|",
+        "---:|".repeat(columns.len())
+    );
     let mut peers: Vec<&str> = results.loads.iter().map(|load| load.peer).collect();
     peers.dedup();
     for peer in peers {
@@ -108,8 +137,11 @@ fn loads_table(text: &mut String, results: &Results, plan: &Plan) {
 }
 
 fn memory_table(text: &mut String, results: &Results, _: &Plan) {
-    line!(text, "## Memory\n\nPSS of all processes of a peer, and what `MemAvailable` lost since before it was started, MB. The last \
-        counts the kernel's memory and the clients as well.\n");
+    line!(
+        text,
+        "## Memory\n\nPSS of all processes of a peer, and what `MemAvailable` lost since before it was started, MB. The last \
+        counts the kernel's memory and the clients as well.\n"
+    );
     line!(text, "| peer | programs that sleep | PSS | MemAvailable | cgroups |\n|---|---:|---:|---:|---:|");
     for Memory { peer, idle, sleepers } in &results.memory {
         let idle = (0, Ok(*idle));
@@ -117,13 +149,21 @@ fn memory_table(text: &mut String, results: &Results, _: &Plan) {
             match taken {
                 Ok(Taken { pss, cgroup, available }) => {
                     let cgroup = cgroup.map_or("–".to_owned(), |bytes| mb(bytes as f64));
-                    line!(text, "| {peer} | {count} | {} | {} | {cgroup} |", mb(*pss as f64), mb(*available as f64));
+                    line!(
+                        text,
+                        "| {peer} | {count} | {} | {} | {cgroup} |",
+                        mb(*pss as f64),
+                        mb(*available as f64)
+                    );
                 }
                 Err(why) => line!(text, "| {peer} | {count} | {} | – | – |", brief(why)),
             }
         }
     }
-    line!(text, "\nCgroups count what was charged to them, page cache included: SoulBox's those of its zygotes and sandboxes.");
+    line!(
+        text,
+        "\nCgroups count what was charged to them, page cache included: SoulBox's those of its zygotes and sandboxes."
+    );
     if let Some(crowd) = results.crowd {
         line!(
             text,
@@ -139,10 +179,16 @@ fn memory_table(text: &mut String, results: &Results, _: &Plan) {
 }
 
 fn cpu_table(text: &mut String, results: &Results, _: &Plan) {
-    line!(text, "## CPU\n\nSeconds of cpu time for 1,000 prints, of all processes together, daemons and what they start included.\n");
+    line!(
+        text,
+        "## CPU\n\nSeconds of cpu time for 1,000 prints, of all processes together, daemons and what they start included.\n"
+    );
     line!(text, "| peer | language | cpu s per 1,000 | to bare |\n|---|---|---:|---:|");
     for cpu in &results.cpu {
-        let bare = results.cpu_of(BARE, cpu.language).map(|bare| bare.seconds_per_1000.as_slice()).unwrap_or_default();
+        let bare = results
+            .cpu_of(BARE, cpu.language)
+            .map(|bare| bare.seconds_per_1000.as_slice())
+            .unwrap_or_default();
         let ratio = median_ratio(&cpu.seconds_per_1000, bare).unwrap_or(f64::NAN);
         let seconds = median(cpu.seconds_per_1000.iter().copied());
         line!(text, "| {} | {} | {seconds:.2} | {ratio:.2} |", cpu.peer, cpu.language.name());
@@ -150,7 +196,10 @@ fn cpu_table(text: &mut String, results: &Results, _: &Plan) {
 }
 
 fn published_table(text: &mut String, results: &Results, _: &Plan) {
-    line!(text, "## Beside published figures\n\nPublished by others, on their machines, and ours of this run.\n");
+    line!(
+        text,
+        "## Beside published figures\n\nPublished by others, on their machines, and ours of this run.\n"
+    );
     line!(text, "| whose | figure | published | ours | ratio | what ours is |\n|---|---|---:|---:|---:|---|");
     for row in published::all(results) {
         let (what, ours) = row.ours;
@@ -159,7 +208,11 @@ fn published_table(text: &mut String, results: &Results, _: &Plan) {
         let published = number(row.published, row.unit);
         line!(text, "| {} | {} | {published} | {value} | {ratio} | {what} |", row.who, row.what);
     }
-    line!(text, "\nThe figures of E2B and Zeroboot, virtual machines which need KVM, are those of <{}>.", published::SOURCE);
+    line!(
+        text,
+        "\nThe figures of E2B and Zeroboot, virtual machines which need KVM, are those of <{}>.",
+        published::SOURCE
+    );
 }
 
 fn skipped_list(text: &mut String, results: &Results, _: &Plan) {

@@ -25,6 +25,8 @@ pub(crate) struct Starts {
     pub(crate) language: Language,
     pub(crate) rounds: Vec<Vec<Duration>>,
     pub(crate) errors: usize,
+    /// Those that met a sandbox of SoulBox's pool.
+    pub(crate) parked: usize,
 }
 
 impl Starts {
@@ -58,7 +60,6 @@ pub(crate) struct Rate {
     pub(crate) runs: u64,
     pub(crate) errors: u64,
     pub(crate) rejected: u64,
-    pub(crate) p50_ms: f64,
     pub(crate) p95_ms: f64,
     pub(crate) p99_ms: f64,
 }

@@ -16,29 +16,33 @@ pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> Vec<St
     let peers = peers.iter().filter(|peer| peer.runs(language));
     let mut subjects: Vec<_> = peers
         .map(|peer| {
-            let (times, _) = run(peer, &program, WARM_UP);
-            let usual = times.last().copied().unwrap_or(Plan::SLOW);
-            let starts = Starts { peer: peer.name, language, rounds: Vec::new(), errors: 0 };
+            let mut starts = Starts { peer: peer.name, language, rounds: Vec::new(), errors: 0, parked: 0 };
+            run(peer, &program, WARM_UP, &mut starts);
+            let warm_up = std::mem::take(&mut starts.rounds);
+            let usual = warm_up.iter().flatten().last().copied().unwrap_or(Plan::SLOW);
+            let starts = Starts { errors: 0, parked: 0, ..starts };
             (peer, runs_per_round(usual, plan), starts)
         })
         .collect();
     for _ in 0..plan.rounds {
         for (peer, runs, starts) in &mut subjects {
-            let (times, errors) = run(peer, &program, *runs);
-            starts.rounds.push(times);
-            starts.errors += errors;
+            run(peer, &program, *runs, starts);
         }
     }
     subjects.into_iter().map(|(_, _, starts)| starts).collect()
 }
 
-fn run(peer: &Peer, program: &Program, runs: usize) -> (Vec<Duration>, usize) {
+/// One round.
+fn run(peer: &Peer, program: &Program, runs: usize, starts: &mut Starts) {
     on_own_thread(|| {
-        let Ok(mut caller) = peer.caller() else { return (Vec::new(), runs) };
-        let times: Vec<_> = (0..runs).filter_map(|_| caller.run(program).ok()).collect();
-        let errors = runs - times.len();
-        (times, errors)
-    })
+        let mut times = Vec::new();
+        if let Ok(mut caller) = peer.caller() {
+            times.extend((0..runs).filter_map(|_| caller.run(program).ok()));
+            starts.parked += caller.parked;
+        }
+        starts.errors += runs - times.len();
+        starts.rounds.push(times);
+    });
 }
 
 fn runs_per_round(usual: Duration, plan: &Plan) -> usize {
