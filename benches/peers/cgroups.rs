@@ -74,14 +74,20 @@ impl Drop for Cgroups {
         for pid in fs::read_to_string(made.join("cgroup.procs")).unwrap_or_default().lines() {
             let _ = fs::write(hierarchy().join("cgroup.procs"), pid);
         }
-        // A container runtime makes the same in every hierarchy.
-        let name = made.strip_prefix(hierarchy()).unwrap_or(made);
-        for hierarchy in fs::read_dir(ROOT).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            let _ = fs::remove_dir(hierarchy.join(name));
-            let _ = fs::remove_dir(hierarchy.join(PARENT));
-        }
         let _ = fs::remove_dir(made);
-        let _ = fs::remove_dir(hierarchy().join(PARENT));
+    }
+}
+
+/// Removes whatever was made, here and by container runtimes, which make the same in every hierarchy.
+pub(crate) fn remove_all() {
+    let directories =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in directories(Path::new(ROOT)).chain([ROOT.into()]) {
+        let parent = hierarchy.join(PARENT);
+        for cgroup in directories(&parent) {
+            let _ = fs::remove_dir(cgroup);
+        }
+        let _ = fs::remove_dir(parent);
     }
 }
 

@@ -12,8 +12,6 @@ use crate::results::{Crowd, Memory, Taken};
 
 /// How often it is looked whether all programs sleep.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What is freed lazily is gone by then.
-const SETTLE: Duration = Duration::from_millis(500);
 
 /// The host before a peer was there.
 pub(crate) struct Before {
@@ -22,8 +20,8 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    pub(crate) fn now() -> Self {
-        std::thread::sleep(SETTLE);
+    pub(crate) fn now(plan: &Plan) -> Self {
+        std::thread::sleep(plan.settle);
         processes::bury_orphans();
         Before { processes: processes::all(), available_bytes: processes::available_bytes() }
     }
@@ -45,7 +43,7 @@ impl Before {
 
 /// Measures a peer: `before` is from before its server was started.
 pub(crate) fn measure(peer: &Peer, before: &Before, plan: &Plan) -> Memory {
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(plan.settle);
     let idle = before.taken(peer);
     let light = matches!(peer.kind, Kind::SoulBox(_) | Kind::ForkServer(_))
         || [crate::peer::BARE, crate::peer::BUBBLEWRAP].contains(&peer.name);
@@ -53,10 +51,9 @@ pub(crate) fn measure(peer: &Peer, before: &Before, plan: &Plan) -> Memory {
     let sleepers = counts
         .map(|count| {
             // Whatever takes less time until all run would not show all at once.
-            let time = if light { 2500 + 40 * count } else { 3000 + 350 * count };
-            let before_them = if matches!(peer.kind, Kind::Command(_)) { &Before::now() } else { before };
-            let taken =
-                sleep_at_once(peer, count, Duration::from_millis(time as u64), |_| before_them.taken(peer));
+            let time = plan.sleep_time + Duration::from_millis(if light { 40 } else { 400 } * count as u64);
+            let before_them = if matches!(peer.kind, Kind::Command(_)) { &Before::now(plan) } else { before };
+            let taken = sleep_at_once(peer, count, time, |_| before_them.taken(peer));
             (count, taken.map(|(taken, _)| taken))
         })
         .collect();
@@ -65,8 +62,8 @@ pub(crate) fn measure(peer: &Peer, before: &Before, plan: &Plan) -> Memory {
 
 /// Has so many sandboxes of a server sleep at once.
 pub(crate) fn crowd(peer: &Peer, plan: &Plan) -> Crowd {
-    let before = Before::now();
-    let time = Duration::from_millis(8000 + 8 * plan.crowd as u64);
+    let before = Before::now(plan);
+    let time = plan.sleep_time + Duration::from_millis(13 * plan.crowd as u64);
     let count = plan.crowd;
     match sleep_at_once(peer, count, time, |until_all_ran| (before.taken(peer), until_all_ran)) {
         Ok(((taken, until_all_ran), errors)) => Crowd {

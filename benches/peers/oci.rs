@@ -3,16 +3,15 @@
 //! Owns the bundle's form, which is what `runc spec` writes: namespaces and few capabilities, but no user namespace,
 //! no seccomp filter and no limits.
 
-use std::collections::HashMap;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use crate::cgroups::Cgroups;
 use crate::payloads::Program;
 
 /// A root file system with nothing in it but places for mounts.
@@ -30,7 +29,6 @@ pub(crate) fn make_root(root: &Path) -> anyhow::Result<()> {
 pub(crate) struct Runtime {
     command: Vec<String>,
     home: tempfile::TempDir,
-    bundles: Mutex<HashMap<String, PathBuf>>,
     next_id: AtomicU64,
 }
 
@@ -43,34 +41,24 @@ impl Runtime {
         let mut command =
             vec![program.display().to_string(), "--root".to_owned(), state.display().to_string()];
         command.extend(options.iter().map(|option| (*option).to_owned()));
-        Ok(Runtime { command, home, bundles: Mutex::default(), next_id: AtomicU64::new(1) })
+        Ok(Runtime { command, home, next_id: AtomicU64::new(1) })
     }
 
-    /// The command that runs a program in a new container.
+    /// The command that runs a program in a new container, whose bundle is made now.
     pub(crate) fn command(&self, program: &Program) -> anyhow::Result<Command> {
-        let bundle = self.bundle(program)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{}", std::process::id(), self.next_id.fetch_add(1, Ordering::Relaxed));
+        let bundle = self.home.path().join(&id);
+        std::fs::create_dir(&bundle).context("cannot make a bundle")?;
+        let text = config(&self.home.path().join("root"), &id, program).to_string();
+        std::fs::write(bundle.join("config.json"), text).context("cannot make a bundle")?;
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).args(["run", "--bundle"]).arg(bundle);
-        command.arg(format!("soulbox-peer-{}-{id}", std::process::id()));
+        command.arg(format!("soulbox-peer-{id}"));
         Ok(command)
-    }
-
-    fn bundle(&self, program: &Program) -> anyhow::Result<PathBuf> {
-        let mut bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bundle) = bundles.get(&program.code) {
-            return Ok(bundle.clone());
-        }
-        let bundle = self.home.path().join(format!("bundle-{}", bundles.len()));
-        std::fs::create_dir(&bundle).context("cannot make a bundle")?;
-        let text = config(&self.home.path().join("root"), program).to_string();
-        std::fs::write(bundle.join("config.json"), text).context("cannot make a bundle")?;
-        bundles.insert(program.code.clone(), bundle.clone());
-        Ok(bundle)
     }
 }
 
-fn config(root: &Path, program: &Program) -> Value {
+fn config(root: &Path, id: &str, program: &Program) -> Value {
     let mount = |destination: &str, kind: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": source, "options": options});
     let capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
     let namespaces = ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({"type": kind}));
@@ -93,6 +81,8 @@ fn config(root: &Path, program: &Program) -> Value {
             mount("/usr", "bind", "/usr", &["rbind", "ro"]),
         ],
         "linux": {
+            // Where its cpu time is counted, whatever place the runtime would choose.
+            "cgroupsPath": format!("{}/{id}", Cgroups::parent("commands")),
             "namespaces": namespaces,
             "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list"],
             "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],

@@ -272,15 +272,16 @@ impl Caller<'_> {
                 let stdout = server.run(program)?;
                 check(start.elapsed(), &stdout, &[], program)
             }
-            (Kind::Command(command), _) => output(command(program)?, start, program),
-            (Kind::Docker(docker, command), _) => output(command(docker, program), start, program),
+            (Kind::Command(command), _) => output(command(program)?, program),
+            (Kind::Docker(docker, command), _) => output(command(docker, program), program),
         }
     }
 }
 
-fn output(mut command: Command, start: Instant, program: &Program) -> anyhow::Result<Duration> {
+fn output(mut command: Command, program: &Program) -> anyhow::Result<Duration> {
     // The environment of whoever measures could slow an interpreter down, as Node with further certificates.
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/bin").stdin(Stdio::null());
+    let start = Instant::now();
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     check(start.elapsed(), &output.stdout, &output.stderr, program)
 }

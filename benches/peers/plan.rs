@@ -23,6 +23,10 @@ pub(crate) struct Plan {
     pub(crate) light_loops: &'static [usize],
     /// Loops of commands that take much.
     pub(crate) heavy_loops: &'static [usize],
+    /// What is freed lazily is gone by then.
+    pub(crate) settle: Duration,
+    /// How long a program sleeps at least: until all of them do, and somebody has looked.
+    pub(crate) sleep_time: Duration,
     /// Programs that sleep at once, and how many of them a heavy peer has at most.
     pub(crate) sleepers: &'static [usize],
     pub(crate) heavy_sleepers: usize,
@@ -47,6 +51,8 @@ impl Plan {
         clients: &[1, 10, 100, 500, 1000],
         light_loops: &[1, 2, 10, 100],
         heavy_loops: &[1, 10],
+        settle: Duration::from_millis(500),
+        sleep_time: Duration::from_millis(2500),
         sleepers: &[1, 10, 100],
         heavy_sleepers: 10,
         crowd: 1000,
@@ -64,10 +70,26 @@ impl Plan {
         clients: &[1, 100],
         light_loops: &[1, 2],
         heavy_loops: &[1],
+        settle: Duration::from_millis(500),
+        sleep_time: Duration::from_millis(2500),
         sleepers: &[1, 3],
         heavy_sleepers: 1,
         crowd: 20,
         cpu_runs: 5,
         slow_cpu_runs: 1,
+    };
+
+    /// For the test of the harness, which no other peers are there for.
+    pub(crate) const TEST: Plan = Plan {
+        starts: (1, 2),
+        slow_starts: (1, 1),
+        load_time: Duration::from_millis(200),
+        clients: &[1],
+        light_loops: &[1],
+        heavy_loops: &[],
+        settle: Duration::ZERO,
+        sleepers: &[],
+        crowd: 3,
+        ..Plan::QUICK
     };
 }
