@@ -18,6 +18,7 @@ pub(crate) mod random;
 mod running;
 mod server;
 mod stored;
+pub(crate) mod stub;
 pub(crate) mod tasks;
 pub(crate) mod traces;
 

@@ -33,7 +33,7 @@ pub use table::table;
 pub use target::Target;
 pub use workload::{Mix, Payload, Workload};
 
-/// Something that has begun or ended, for a person who waits.
+/// How far it has come, for a person who waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Measurements that have ended.
@@ -78,7 +78,6 @@ pub async fn run(
             break;
         }
     }
-    progress(Progress { ended: all, all });
     if reports.iter().all(|report| report.runs.is_empty()) {
         return Err(BenchError::NothingMeasured);
     }

@@ -130,3 +130,107 @@ fn normal(m: usize, n: usize) -> Vec<f64> {
     let all: f64 = densities.iter().sum();
     densities.iter().map(|density| density / all).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn interval(estimate: Option<Estimate>) -> (f64, f64, f64) {
+        let estimate = estimate.unwrap();
+        (estimate.low.unwrap(), estimate.high.unwrap(), estimate.confidence.unwrap())
+    }
+
+    fn near(left: f64, right: f64) -> bool {
+        (left - right).abs() < 1e-9
+    }
+
+    #[test]
+    fn a_median_has_the_interval_of_the_sign_test() {
+        let numbers = |n: u32| (1..=n).map(f64::from).collect::<Vec<_>>();
+        assert_eq!(median(&[]), None);
+        assert_eq!(
+            median(&[7.0]).unwrap(),
+            Estimate { median: 7.0, low: None, high: None, confidence: None }
+        );
+        assert_eq!(median(&[4.0, 1.0]).unwrap().median, 2.5);
+        assert_eq!(median(&[9.0, 1.0, 2.0]).unwrap().median, 2.0);
+        // Tables of the sign test.
+        for (n, expected) in [
+            (5, (1.0, 5.0, 1.0 - 2.0 / 32.0)),
+            (6, (1.0, 6.0, 1.0 - 2.0 / 64.0)),
+            (9, (2.0, 8.0, 1.0 - 20.0 / 512.0)),
+        ] {
+            assert_eq!(interval(median(&numbers(n))), expected, "{n} values");
+        }
+    }
+
+    #[test]
+    fn a_shift_has_the_interval_of_its_test() {
+        let before = [1.0, 2.0, 3.0, 4.0, 5.0];
+        let after = before.map(|value| value + 10.0);
+        // Of 25 differences two are outside on each side (U = 2, of 252 orders four are as extreme).
+        let (low, high, confidence) = interval(shift(&before, &after));
+        assert!(near(confidence, 1.0 - 8.0 / 252.0), "{confidence}");
+        assert_eq!((low, high), (7.0, 13.0));
+        // Five pairs with one difference.
+        assert_eq!(interval(paired_shift(&before, &after)), (10.0, 10.0, 1.0 - 2.0 / 32.0));
+    }
+
+    /// By writing down every order of two samples.
+    #[test]
+    fn the_distribution_of_mann_and_whitney_is_exact() {
+        for (m, n) in (1..=5).flat_map(|m| (1..=5).map(move |n| (m, n))) {
+            let mut counts = vec![0.0; m * n + 1];
+            for order in (0_u32..1 << (m + n)).filter(|order| order.count_ones() as usize == m) {
+                let of_first = |place: usize| order >> place & 1 == 1;
+                let pairs = (0..m + n).filter(|place| of_first(*place));
+                let pairs: usize =
+                    pairs.map(|place| (0..place).filter(|below| !of_first(*below)).count()).sum();
+                counts[pairs] += 1.0;
+            }
+            let all: f64 = counts.iter().sum();
+            for (found, count) in mann_whitney(m, n).iter().zip(&counts) {
+                assert!(near(*found, count / all), "{m}, {n}: {found} is not {count} of {all}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_approximation_for_many_values_is_good() {
+        let (exact, approximate) = (mann_whitney(25, 25), normal(25, 25));
+        let (mut left, mut right) = (0.0, 0.0);
+        for (one, other) in exact.iter().zip(&approximate) {
+            left += one;
+            right += other;
+            assert!((left - right).abs() < 0.002, "{left} is not {right}");
+        }
+        assert_eq!(mann_whitney(60, 60).len(), 3601);
+    }
+
+    proptest! {
+        #[test]
+        fn estimates_follow_the_values(
+            before in prop::collection::vec(-1e3..1e3_f64, 2..12),
+            after in prop::collection::vec(-1e3..1e3_f64, 2..12),
+            by in -1e3..1e3_f64,
+        ) {
+            let moved: Vec<_> = after.iter().map(|value| value + by).collect();
+            let mut reversed = after.clone();
+            reversed.reverse();
+            let close = |left: f64, right: f64| (left - right).abs() < 1e-6;
+            let there = shift(&before, &after).unwrap();
+            let back = shift(&after, &before).unwrap();
+            prop_assert!(close(there.median, -back.median));
+            prop_assert!(close(there.low.unwrap(), -back.high.unwrap()));
+            prop_assert!(there.low.unwrap() <= there.median && there.median <= there.high.unwrap());
+            prop_assert_eq!(shift(&before, &reversed).unwrap(), there);
+            prop_assert!(close(shift(&before, &moved).unwrap().median, there.median + by));
+            let pairs = paired_shift(&after, &moved).unwrap();
+            prop_assert!(close(pairs.low.unwrap(), by) && close(pairs.high.unwrap(), by));
+            let middle = median(&after).unwrap();
+            prop_assert!(middle.low.unwrap() <= middle.median && middle.median <= middle.high.unwrap());
+        }
+    }
+}

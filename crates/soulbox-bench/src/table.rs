@@ -36,9 +36,9 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     let many = if runs.len() == 1 { "run" } else { "runs" };
     writeln!(text, "{} {many}, {seconds:.1} s in all\n", runs.len())?;
     if let Some(summary) = &report.summary {
-        let confidence = summary.throughput_per_s.confidence;
-        let interval = confidence.map(|level| format!("interval ({:.1} %)", level * 1e2)).unwrap_or_default();
-        writeln!(text, "{:<18}{:>12}  {interval}", "", if runs.len() == 1 { "" } else { "median" })?;
+        if let Some(confidence) = summary.throughput_per_s.confidence {
+            writeln!(text, "{:<18}{:>12}  interval ({:.1} %)", "", "median", confidence * 1e2)?;
+        }
         figure(text, "throughput, 1/s", &summary.throughput_per_s)?;
         for name in ["p50", "p90", "p95", "p99", "p999", "max", "mean"] {
             if let Some(estimate) = summary.latency_ms.get(name) {
@@ -138,8 +138,6 @@ fn compared(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
             ratio.median
         )?;
     }
-    if comparison.lines.iter().any(|line| line.figure == "failed_share") {
-        writeln!(text, "(failed_share: the difference instead of the ratio)")?;
-    }
+    writeln!(text, "(ratio: the middle of those of all runs; failed_share: the difference instead)")?;
     Ok(())
 }

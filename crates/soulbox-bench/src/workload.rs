@@ -206,3 +206,87 @@ fn own_programs(
     });
     Ok(programs.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mix(text: &str) -> Mix {
+        text.parse().unwrap()
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, Payload) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("payload.json");
+        fs::write(&path, text).unwrap();
+        (home, Payload::File(path))
+    }
+
+    fn bodies(workload: &Workload) -> Vec<Value> {
+        workload.programs.iter().map(|program| serde_json::from_slice(&program.body).unwrap()).collect()
+    }
+
+    #[test]
+    fn shares_add_up_to_one() {
+        assert_eq!(mix("python"), mix("python=0.3"));
+        assert_eq!(mix("python=4,perl"), mix("python=0.8,perl=0.2"));
+        for wrong in
+            ["", "=1", "python=", "python=0", "python=-1", "python=NaN", "python=inf", "perl,perl", "a,,b"]
+        {
+            assert!(wrong.parse::<Mix>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn every_stretch_of_requests_has_the_mix() {
+        let workload = Workload::new(&Payload::Hello, Some(mix("python=0.8,bash=0.15,c=0.05"))).unwrap();
+        for start in [0, 1000, 123_456] {
+            let mut counts = [0; 3];
+            (start..start + 200).for_each(|n| counts[workload.choose(n)] += 1);
+            for (count, program) in counts.iter().zip(&workload.programs) {
+                let expected = program.share * 200.0;
+                assert!((f64::from(*count) - expected).abs() <= 3.0, "{}: {counts:?}", program.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_known_language_has_both_programs() {
+        for (language, ..) in PROGRAMS {
+            let of = |payload| Workload::new(&payload, Some(mix(language))).unwrap();
+            let (hello, fibonacci) = (of(Payload::Hello), of(Payload::Fibonacci));
+            assert_eq!(hello.programs[0].stdout.as_deref(), Some(HELLO));
+            assert_eq!(fibonacci.programs[0].stdout.as_deref(), Some(FIBONACCI));
+            assert_ne!(bodies(&hello), bodies(&fibonacci));
+        }
+        let error = Workload::new(&Payload::Hello, Some(mix("python,cobol"))).unwrap_err();
+        assert!(error.to_string().contains("\"cobol\""), "{error}");
+    }
+
+    #[test]
+    fn a_request_of_ones_own_is_sent_as_it_is() {
+        let (_home, payload) = file(r#"{"bundle": "science", "code": "print(1)", "expected_stdout": "1\n"}"#);
+        let workload = Workload::new(&payload, None).unwrap();
+        assert_eq!(bodies(&workload), [json!({"bundle": "science", "code": "print(1)"})]);
+        assert_eq!(workload.programs[0].stdout.as_deref(), Some("1\n"));
+        assert_eq!(workload.shares(), BTreeMap::from([("science".to_owned(), 1.0)]));
+        assert!(Workload::new(&payload, Some(mix("python"))).is_err());
+
+        let (_home, payload) = file(r#"{"language": "perl", "code": "print(1)"}"#);
+        let workload = Workload::new(&payload, Some(mix("python,ruby"))).unwrap();
+        let languages: Vec<_> = bodies(&workload).iter().map(|body| body["language"].clone()).collect();
+        assert_eq!(languages, ["python", "ruby"]);
+        assert_eq!(workload.programs[0].stdout, None);
+    }
+
+    #[test]
+    fn a_file_that_is_no_request_is_refused() {
+        for wrong in
+            ["", "[]", "{", r#"{"code": "", "wait": false}"#, r#"{"code": "", "expected_stdout": 1}"#]
+        {
+            let (_home, payload) = file(wrong);
+            assert!(Workload::new(&payload, None).is_err(), "{wrong:?}");
+        }
+        assert!(Workload::new(&Payload::File("/nonexistent".into()), None).is_err());
+    }
+}
