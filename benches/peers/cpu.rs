@@ -12,7 +12,8 @@ use crate::cgroups::Cgroups;
 use crate::fork_server::loop_cpu_seconds;
 use crate::payloads::{Language, Program};
 use crate::peer::{COLD, COLD_RUN, Peer, on_own_thread};
-use crate::plan::Plan;
+use crate::plan::{Plan, fitting};
+use crate::processes;
 use crate::results::Cpu;
 
 /// The name of the lower bound: a fork of a warm interpreter that runs the program and is waited for.
@@ -30,7 +31,7 @@ pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> anyhow
     let mut subjects = Vec::new();
     for peer in peers.iter().filter(measured) {
         let (_, time) = cpu_time(peer, &commands, &program, 1)?;
-        let runs = if time > Plan::SLOW { plan.slow_cpu_runs } else { plan.cpu_runs };
+        let runs = fitting(plan.cpu_time, time, plan.cpu_runs);
         subjects.push((peer, runs, new(peer.name)));
     }
     let mut fork_loop = new(FORK_LOOP);
@@ -40,8 +41,8 @@ pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> anyhow
             cpu.seconds_per_1000.push(used.as_secs_f64() / *runs as f64 * 1e3);
         }
         if language == Language::Python {
-            let used = loop_cpu_seconds(plan.cpu_runs, &program)?;
-            fork_loop.seconds_per_1000.push(used / plan.cpu_runs as f64 * 1e3);
+            let (_, runs) = plan.cpu_runs;
+            fork_loop.seconds_per_1000.push(loop_cpu_seconds(runs, &program)? / runs as f64 * 1e3);
         }
     }
     let mut all: Vec<_> = subjects.into_iter().map(|(_, _, cpu)| cpu).collect();
@@ -66,6 +67,7 @@ fn cpu_time(
         // What it had used before it came is in its own account alone.
         Ok((commands.cpu_time() + server + BEFORE).saturating_sub(own))
     };
+    processes::bury_orphans();
     let before = used()?;
     let time = on_own_thread(|| -> anyhow::Result<Duration> {
         let mut caller = peer.caller()?;

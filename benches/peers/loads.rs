@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::payloads::Program;
 use crate::peer::{BARE, BUBBLEWRAP, FORK_SERVER, Kind, PARKED, Peer};
 use crate::plan::Plan;
+use crate::processes;
 use crate::results::{Load, Rate, percentile_ms};
 use crate::support::{SOULBOX, Server};
 
@@ -29,6 +30,7 @@ pub(crate) fn measure(peers: &[Peer], plan: &Plan) -> anyhow::Result<Vec<Load>> 
         for (peer, load) in
             subjects.iter_mut().filter(|(peer, _)| round < plan.other_load_rounds || of_target(peer))
         {
+            processes::bury_orphans();
             let rate = match peer.server() {
                 Some(server) => by_load_generator(server, load.clients, plan.load_time)?,
                 None => by_loops(peer, load.clients, plan.load_time),

@@ -50,6 +50,9 @@ struct Args {
     /// Directory for RESULTS.md and results.svg
     #[arg(long)]
     output: Option<PathBuf>,
+    /// What could not be installed, and why, as NAME: WHY; can be given more than once
+    #[arg(long, value_name = "NAME: WHY")]
+    not_installed: Vec<String>,
     /// What cargo says when it benchmarks
     #[arg(long, hide = true)]
     bench: bool,
@@ -67,7 +70,9 @@ fn main() -> anyhow::Result<()> {
     };
     let results = measure(plan, args.bench);
     cgroups::remove_all();
-    let results = results?;
+    let mut results = results?;
+    let not_installed = args.not_installed.iter().filter_map(|text| text.split_once(": "));
+    results.skipped.extend(not_installed.map(|(name, why)| (format!("installing {name}"), why.to_owned())));
     let text = report::markdown(&results, plan);
     let temporary = tempfile::tempdir()?;
     let output = args.output.unwrap_or_else(|| temporary.path().to_owned());
@@ -76,7 +81,7 @@ fn main() -> anyhow::Result<()> {
     if args.bench {
         eprintln!("{text}");
     } else {
-        check(&results)?;
+        check(&results, &text)?;
     }
     Ok(())
 }
@@ -98,7 +103,10 @@ fn measure(plan: &Plan, with_installed: bool) -> anyhow::Result<Results> {
     eprintln!("{} sandboxes at once", plan.crowd);
     let crowd = Peer::soulbox(PARKED, Setup { concurrent: Some(plan.crowd + 100), ..Setup::default() })?;
     crowd.check()?;
-    results.crowd = Some(memory::crowd(&crowd, plan));
+    match memory::crowd(&crowd, plan) {
+        Ok(crowd) => results.crowd = Some(crowd),
+        Err(why) => results.skipped.push((format!("{} sandboxes at once", plan.crowd), why)),
+    }
     Ok(results)
 }
 
@@ -141,9 +149,10 @@ fn line_up(plan: &Plan, with_installed: bool, results: &mut Results) -> anyhow::
 }
 
 /// The test of the harness: everything was measured, and no figure is nonsense.
-fn check(results: &Results) -> anyhow::Result<()> {
+fn check(results: &Results, text: &str) -> anyhow::Result<()> {
     ensure!(results.skipped.is_empty(), "not run: {:?}", results.skipped);
     for starts in &results.starts {
+        ensure!(text.contains(&format!("| {} | {} |", starts.peer, starts.count())), "no row for {starts:?}");
         ensure!(starts.errors == 0 && starts.percentile_ms(50) > 0.0, "{starts:?}");
     }
     for load in &results.loads {

@@ -8,7 +8,7 @@ use crate::payloads::Program;
 use crate::peer::{Kind, Peer};
 use crate::plan::Plan;
 use crate::processes;
-use crate::results::{Crowd, Memory, Taken};
+use crate::results::{Crowd, Memory, Taken, median};
 
 /// How often it is looked whether all programs sleep.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -60,27 +60,28 @@ pub(crate) fn measure(peer: &Peer, before: &Before, plan: &Plan) -> Memory {
     Memory { peer: peer.name, idle, sleepers }
 }
 
-/// Has so many sandboxes of a server sleep at once.
-pub(crate) fn crowd(peer: &Peer, plan: &Plan) -> Crowd {
-    let before = Before::now(plan);
-    let time = plan.sleep_time + Duration::from_millis(13 * plan.crowd as u64);
+/// Has so many sandboxes of a server sleep at once, a few times.
+pub(crate) fn crowd(peer: &Peer, plan: &Plan) -> Result<Crowd, String> {
     let count = plan.crowd;
-    match sleep_at_once(peer, count, time, |until_all_ran| (before.taken(peer), until_all_ran)) {
-        Ok(((taken, until_all_ran), errors)) => Crowd {
-            sandboxes: count,
-            until_all_ran,
-            pss_each: taken.pss as f64 / count as f64,
-            available_each: taken.available as f64 / count as f64,
-            errors,
-        },
-        Err(_) => Crowd {
-            sandboxes: count,
-            until_all_ran: Duration::MAX,
-            pss_each: f64::NAN,
-            available_each: f64::NAN,
-            errors: count,
-        },
+    let time = plan.sleep_time + Duration::from_millis(10 * count as u64);
+    let mut rounds = Vec::new();
+    for _ in 0..plan.crowd_rounds {
+        let before = Before::now(plan);
+        let look = |until_all_ran: Duration| (before.taken(peer), until_all_ran);
+        rounds.push(sleep_at_once(peer, count, time, look)?);
     }
+    let each =
+        |bytes: fn(&Taken) -> f64| median(rounds.iter().map(|((taken, _), _)| bytes(taken))) / count as f64;
+    Ok(Crowd {
+        sandboxes: count,
+        rounds: rounds.len(),
+        until_all_ran: Duration::from_secs_f64(median(
+            rounds.iter().map(|((_, time), _)| time.as_secs_f64()),
+        )),
+        pss_each: each(|taken| taken.pss as f64),
+        available_each: each(|taken| taken.available as f64),
+        errors: rounds.iter().map(|(_, errors)| errors).sum(),
+    })
 }
 
 /// Runs so many programs that sleep for this time, and looks when all of them do. Returns what was seen and how many

@@ -32,9 +32,15 @@ pub(crate) struct Plan {
     pub(crate) heavy_sleepers: usize,
     /// Sandboxes that sleep at once in SoulBox alone.
     pub(crate) crowd: usize,
-    /// Prints in a round of cpu time, of fast peers and of slow ones.
-    pub(crate) cpu_runs: usize,
-    pub(crate) slow_cpu_runs: usize,
+    pub(crate) crowd_rounds: usize,
+    /// Prints in a round of cpu time, at least and at most, and for how long between those bounds.
+    pub(crate) cpu_runs: (usize, usize),
+    pub(crate) cpu_time: Duration,
+}
+
+/// How many runs that usually take so long fit into a time, within bounds.
+pub(crate) fn fitting(time: Duration, usual: Duration, (least, most): (usize, usize)) -> usize {
+    ((time.as_secs_f64() / usual.as_secs_f64().max(1e-6)) as usize).clamp(least, most)
 }
 
 impl Plan {
@@ -47,7 +53,7 @@ impl Plan {
         starts: (60, 200),
         slow_starts: (6, 10),
         start_time: Duration::from_millis(1000),
-        load_time: Duration::from_millis(2500),
+        load_time: Duration::from_secs(2),
         clients: &[1, 10, 100, 500, 1000],
         light_loops: &[1, 2, 10, 100],
         heavy_loops: &[1, 10],
@@ -56,8 +62,9 @@ impl Plan {
         sleepers: &[1, 10, 100],
         heavy_sleepers: 10,
         crowd: 1000,
-        cpu_runs: 150,
-        slow_cpu_runs: 8,
+        crowd_rounds: 3,
+        cpu_runs: (6, 200),
+        cpu_time: Duration::from_millis(800),
     };
 
     pub(crate) const QUICK: Plan = Plan {
@@ -75,8 +82,9 @@ impl Plan {
         sleepers: &[1, 3],
         heavy_sleepers: 1,
         crowd: 20,
-        cpu_runs: 5,
-        slow_cpu_runs: 1,
+        crowd_rounds: 1,
+        cpu_runs: (1, 10),
+        cpu_time: Duration::from_millis(50),
     };
 
     /// For the test of the harness, which no other peers are there for.

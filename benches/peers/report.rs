@@ -167,9 +167,10 @@ fn memory_table(text: &mut String, results: &Results, _: &Plan) {
     if let Some(crowd) = results.crowd {
         line!(
             text,
-            "\n{} sleeping sandboxes of one SoulBox server: all run after {:.2} s; each takes {:.2} MB of PSS and {:.2} MB of \
+            "\n{} sleeping sandboxes of one SoulBox server, {} times: all run after {:.2} s; each takes {:.2} MB of PSS and {:.2} MB of \
              MemAvailable; {} errors.",
             crowd.sandboxes,
+            crowd.rounds,
             crowd.until_all_ran.as_secs_f64(),
             crowd.pss_each / 1e6,
             crowd.available_each / 1e6,

@@ -107,10 +107,13 @@ pub(crate) struct Taken {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crowd {
     pub(crate) sandboxes: usize,
+    /// So often; the other figures are medians.
+    pub(crate) rounds: usize,
     /// From the first request until all programs ran.
     pub(crate) until_all_ran: Duration,
     pub(crate) pss_each: f64,
     pub(crate) available_each: f64,
+    /// Of all rounds.
     pub(crate) errors: usize,
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::payloads::{Language, Program};
 use crate::peer::{Peer, on_own_thread};
-use crate::plan::Plan;
+use crate::plan::{Plan, fitting};
+use crate::processes;
 use crate::results::Starts;
 
 /// Runs before the first that counts.
@@ -34,6 +35,7 @@ pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> Vec<St
 
 /// One round.
 fn run(peer: &Peer, program: &Program, runs: usize, starts: &mut Starts) {
+    processes::bury_orphans();
     on_own_thread(|| {
         let mut times = Vec::new();
         if let Ok(mut caller) = peer.caller() {
@@ -46,7 +48,5 @@ fn run(peer: &Peer, program: &Program, runs: usize, starts: &mut Starts) {
 }
 
 fn runs_per_round(usual: Duration, plan: &Plan) -> usize {
-    let (least, most) = if usual > Plan::SLOW { plan.slow_starts } else { plan.starts };
-    let fitting = plan.start_time.as_secs_f64() / usual.as_secs_f64().max(1e-6);
-    (fitting as usize).clamp(least, most)
+    fitting(plan.start_time, usual, if usual > Plan::SLOW { plan.slow_starts } else { plan.starts })
 }

@@ -1,5 +1,5 @@
 //! SoulBox's peers: where each comes from. Owns their installation, which nothing else needs; the harness in
-//! `benches/peers` measures them, and says of each that is missing why it has no figures.
+//! `benches/peers` measures them, and writes of each that is missing why.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,15 +39,11 @@ pub(crate) struct Peers {
 /// Installs what is missing, as far as that is possible, and measures.
 pub(crate) fn measure(options: &Peers) -> anyhow::Result<()> {
     install(&LANGUAGES, "the peers")?;
-    for peer in PEERS {
-        if let Err(error) = install(&[peer], "the peers") {
-            eprintln!("without {}: {error:#}", peer.1);
-        }
-    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    if let Err(error) = install_youki(&root.join("target/peers")) {
-        eprintln!("without youki: {error:#}");
-    }
+    let installed = PEERS.iter().map(|peer| (peer.1, install(&[*peer], "the peers")));
+    let youki = ("youki", install_youki(&root.join("target/peers")));
+    let missing: Vec<_> =
+        installed.chain([youki]).filter_map(|(name, done)| Some((name, done.err()?))).collect();
     let output = match &options.output {
         Some(output) => Some(std::path::absolute(output)?),
         None => (!options.quick).then(|| root.join("benches")),
@@ -59,6 +55,9 @@ pub(crate) fn measure(options: &Peers) -> anyhow::Result<()> {
     }
     if options.quick {
         command.arg("--quick");
+    }
+    for (name, why) in missing {
+        command.args(["--not-installed", &format!("{name}: {why:#}")]);
     }
     run(&mut command)
 }
