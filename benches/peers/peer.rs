@@ -257,7 +257,9 @@ impl Caller<'_> {
                 let (status, answer) = execute(client, program);
                 let time = start.elapsed();
                 ensure!(status == 200, "{status}: {answer}");
-                let stdout = support::field(&answer, "/stdout");
+                let [stdout, end, detail] =
+                    ["/stdout", "/status", "/detail"].map(|pointer| support::field(&answer, pointer));
+                ensure!(stdout == program.stdout, "{end}: {detail}; it printed {stdout}");
                 self.parked += usize::from(support::field(&answer, "/start_kind") == "parked");
                 ensure!(
                     stdout == program.stdout,

@@ -9,7 +9,7 @@ use crate::processes;
 use crate::results::Starts;
 
 /// Runs before the first that counts.
-const WARM_UP: usize = 2;
+const WARM_UP: usize = 3;
 
 /// Measures all peers in a language.
 pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> Vec<Starts> {
@@ -20,7 +20,7 @@ pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> Vec<St
             let mut starts = Starts { peer: peer.name, language, rounds: Vec::new(), errors: 0, parked: 0 };
             run(peer, &program, WARM_UP, &mut starts);
             let warm_up = std::mem::take(&mut starts.rounds);
-            let usual = warm_up.iter().flatten().last().copied().unwrap_or(Plan::SLOW);
+            let usual = warm_up.iter().flatten().min().copied().unwrap_or(Plan::SLOW);
             let starts = Starts { errors: 0, parked: 0, ..starts };
             (peer, runs_per_round(usual, plan), starts)
         })
