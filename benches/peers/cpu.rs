@@ -22,23 +22,35 @@ pub(crate) const FORK_LOOP: &str = "fork, exec, wait of a warm interpreter";
 /// More than this process uses in all.
 const BEFORE: Duration = Duration::from_secs(1 << 20);
 
-/// Measures all peers in a language, in turn.
-pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> anyhow::Result<Vec<Cpu>> {
+/// Measures all peers in a language, in turn. A round that fails is left out, and told by `skipped`.
+pub(crate) fn measure(
+    peers: &[Peer],
+    language: Language,
+    plan: &Plan,
+    skipped: &mut Vec<(String, String)>,
+) -> anyhow::Result<Vec<Cpu>> {
+    let mut fail =
+        |peer: &str, error: anyhow::Error| skipped.push((format!("{peer}, cpu time"), format!("{error:#}")));
     let program = Program::print(language);
     let commands = Cgroups::with("commands", [std::process::id()], Vec::new())?;
     let measured = |peer: &&Peer| peer.runs(language) && ![COLD, COLD_RUN].contains(&peer.name);
     let new = |peer| Cpu { peer, language, seconds_per_1000: Vec::new() };
     let mut subjects = Vec::new();
     for peer in peers.iter().filter(measured) {
-        let (_, time) = cpu_time(peer, &commands, &program, 1)?;
-        let runs = fitting(plan.cpu_time, time, plan.cpu_runs);
-        subjects.push((peer, runs, new(peer.name)));
+        match cpu_time(peer, &commands, &program, 1) {
+            Ok((_, time)) => {
+                subjects.push((peer, fitting(plan.cpu_time, time, plan.cpu_runs), new(peer.name)))
+            }
+            Err(error) => fail(peer.name, error),
+        }
     }
     let mut fork_loop = new(FORK_LOOP);
     for _ in 0..plan.rounds {
         for (peer, runs, cpu) in &mut subjects {
-            let (used, _) = cpu_time(peer, &commands, &program, *runs)?;
-            cpu.seconds_per_1000.push(used.as_secs_f64() / *runs as f64 * 1e3);
+            match cpu_time(peer, &commands, &program, *runs) {
+                Ok((used, _)) => cpu.seconds_per_1000.push(used.as_secs_f64() / *runs as f64 * 1e3),
+                Err(error) => fail(peer.name, error),
+            }
         }
         if language == Language::Python {
             let (_, runs) = plan.cpu_runs;
@@ -49,6 +61,7 @@ pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> anyhow
     if language == Language::Python {
         all.push(fork_loop);
     }
+    all.retain(|cpu| !cpu.seconds_per_1000.is_empty());
     Ok(all)
 }
 

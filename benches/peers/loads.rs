@@ -17,8 +17,8 @@ use crate::processes;
 use crate::results::{Load, Rate, percentile_ms};
 use crate::support::{SOULBOX, Server};
 
-/// Measures all peers in turn.
-pub(crate) fn measure(peers: &[Peer], plan: &Plan) -> anyhow::Result<Vec<Load>> {
+/// Measures all peers in turn. A round that fails is left out, and told by `skipped`.
+pub(crate) fn measure(peers: &[Peer], plan: &Plan, skipped: &mut Vec<(String, String)>) -> Vec<Load> {
     let mut subjects: Vec<(&Peer, Load)> = Vec::new();
     for peer in peers {
         for clients in clients_of(peer, plan) {
@@ -32,13 +32,18 @@ pub(crate) fn measure(peers: &[Peer], plan: &Plan) -> anyhow::Result<Vec<Load>> 
         {
             processes::bury_orphans();
             let rate = match peer.server() {
-                Some(server) => by_load_generator(server, load.clients, plan.load_time)?,
-                None => by_loops(peer, load.clients, plan.load_time),
+                Some(server) => by_load_generator(server, load.clients, plan.load_time),
+                None => Ok(by_loops(peer, load.clients, plan.load_time)),
             };
-            load.rounds.push(rate);
+            match rate {
+                Ok(rate) => load.rounds.push(rate),
+                Err(error) => {
+                    skipped.push((format!("{}, {} clients", peer.name, load.clients), format!("{error:#}")))
+                }
+            }
         }
     }
-    Ok(subjects.into_iter().map(|(_, load)| load).collect())
+    subjects.into_iter().map(|(_, load)| load).filter(|load| !load.rounds.is_empty()).collect()
 }
 
 fn clients_of(peer: &Peer, plan: &Plan) -> &'static [usize] {

@@ -94,18 +94,23 @@ fn measure(plan: &Plan, with_installed: bool) -> anyhow::Result<Results> {
         results.starts.extend(starts::measure(&peers, language, plan));
     }
     eprintln!("throughput");
-    results.loads = loads::measure(&peers, plan)?;
+    results.loads = loads::measure(&peers, plan, &mut results.skipped);
     for language in [Language::Python, Language::JavaScript] {
         eprintln!("cpu: {}", language.name());
-        results.cpu.extend(cpu::measure(&peers, language, plan)?);
+        results.cpu.extend(cpu::measure(&peers, language, plan, &mut results.skipped)?);
     }
     drop(peers);
     eprintln!("{} sandboxes at once", plan.crowd);
-    let crowd = Peer::soulbox(PARKED, Setup { concurrent: Some(plan.crowd + 100), ..Setup::default() })?;
-    crowd.check()?;
-    match memory::crowd(&crowd, plan) {
+    let setup = Setup { concurrent: Some(plan.crowd + 100), ..Setup::default() };
+    let crowd = Peer::soulbox(PARKED, setup).and_then(|peer| {
+        peer.check()?;
+        memory::crowd(&peer, plan)
+    });
+    match crowd {
         Ok(crowd) => results.crowd = Some(crowd),
-        Err(why) => results.skipped.push((format!("{} sandboxes at once", plan.crowd), why)),
+        Err(error) => {
+            results.skipped.push((format!("{} sandboxes at once", plan.crowd), format!("{error:#}")))
+        }
     }
     Ok(results)
 }

@@ -61,14 +61,14 @@ pub(crate) fn measure(peer: &Peer, before: &Before, plan: &Plan) -> Memory {
 }
 
 /// Has so many sandboxes of a server sleep at once, a few times.
-pub(crate) fn crowd(peer: &Peer, plan: &Plan) -> Result<Crowd, String> {
+pub(crate) fn crowd(peer: &Peer, plan: &Plan) -> anyhow::Result<Crowd> {
     let count = plan.crowd;
     let time = plan.sleep_time + Duration::from_millis(10 * count as u64);
     let mut rounds = Vec::new();
     for _ in 0..plan.crowd_rounds {
         let before = Before::now(plan);
         let look = |until_all_ran: Duration| (before.taken(peer), until_all_ran);
-        rounds.push(sleep_at_once(peer, count, time, look)?);
+        rounds.push(sleep_at_once(peer, count, time, look).map_err(anyhow::Error::msg)?);
     }
     let each =
         |bytes: fn(&Taken) -> f64| median(rounds.iter().map(|((taken, _), _)| bytes(taken))) / count as f64;
