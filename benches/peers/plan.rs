@@ -73,7 +73,7 @@ impl Plan {
         starts: (3, 20),
         slow_starts: (1, 2),
         start_time: Duration::from_millis(100),
-        load_time: Duration::from_secs(1),
+        load_time: Duration::from_millis(500),
         clients: &[1, 100],
         light_loops: &[1, 2],
         heavy_loops: &[1],

@@ -32,7 +32,7 @@ enum Xtask {
     Check,
     /// Measure each language, bundles and images against what does the same without SoulBox
     Bench,
-    /// Measure SoulBox beside its peers, which it installs, and write benches/RESULTS.md; takes ten minutes
+    /// Measure SoulBox beside its peers, which it installs, and write benches/RESULTS.md; takes a quarter of an hour
     Peers(peers::Peers),
     /// Send a server thousands of mixed runs, one in ten hostile: no wrong answer, no leak, flat memory
     Soak(Soak),
