@@ -60,6 +60,10 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if args.bench && !args.quick && args.output.is_none() {
+        // One of all benchmarks, which take no installed peers.
+        return Ok(());
+    }
     ensure!(nix::unistd::geteuid().is_root(), "peers make containers and cgroups: run this as root");
     // Orphans become children of this process, so that they are found and counted.
     nix::sys::prctl::set_child_subreaper(true).context("cannot become a subreaper")?;

@@ -297,7 +297,8 @@ fn check(time: Duration, stdout: &[u8], stderr: &[u8], program: &Program) -> any
 
 fn execute(client: &mut Client, program: &Program) -> (u16, String) {
     let body = json!({"language": program.language.name(), "code": program.code});
-    client.send("POST", "/v1/executions", &body.to_string())
+    let reply = client.send("POST", "/v1/executions", &body.to_string());
+    (reply.status, reply.text)
 }
 
 fn cold_answer(program: &Program, start: Instant) -> anyhow::Result<Duration> {

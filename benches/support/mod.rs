@@ -41,7 +41,7 @@ impl Server {
     /// The same in a directory with a state directory of its own, and with this configuration.
     pub(crate) fn start_in(home: tempfile::TempDir, text: &str) -> Self {
         let server = Self::start_listening(home, text);
-        while server.client().send("GET", "/readyz", "").0 != 200 {
+        while server.client().send("GET", "/readyz", "").status != 200 {
             std::thread::sleep(Duration::from_millis(20));
         }
         server
@@ -100,6 +100,14 @@ impl Drop for Server {
     }
 }
 
+/// An answer of the server.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// When to come again.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) text: String,
+}
+
 /// A connection that is kept alive.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
@@ -118,18 +126,18 @@ impl Client {
 
     fn execute(&mut self, body: &Value) -> String {
         let body = body.to_string();
-        let (status, text) = self.send("POST", "/v1/executions", &body);
+        let Reply { status, text, .. } = self.send("POST", "/v1/executions", &body);
         assert!(status == 200 && text.contains(r#""stdout":"hello\n""#), "{status}: {text}");
         text
     }
 
-    /// The status and the body of the answer.
-    pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
+    /// Sends a request and waits for its answer.
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> Reply {
         let head = "Host: localhost\r\nContent-Type: application/json";
         let len = body.len();
         let request = format!("{method} {path} HTTP/1.1\r\n{head}\r\nContent-Length: {len}\r\n\r\n{body}");
         self.stream.get_mut().write_all(request.as_bytes()).expect("a request");
-        let (mut line, mut len) = (String::new(), 0);
+        let (mut line, mut len, mut retry_after) = (String::new(), 0, None);
         self.stream.read_line(&mut line).expect("a status line");
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
         while line != "\r\n" {
@@ -138,10 +146,13 @@ impl Client {
             if let Some(value) = line.strip_prefix("content-length: ") {
                 len = value.trim().parse().expect("a length");
             }
+            if let Some(value) = line.strip_prefix("retry-after: ") {
+                retry_after = Some(Duration::from_secs(value.trim().parse().expect("seconds")));
+            }
         }
         let mut body = vec![0; len];
         self.stream.read_exact(&mut body).expect("a body");
-        (status, String::from_utf8_lossy(&body).into_owned())
+        Reply { status, retry_after, text: String::from_utf8_lossy(&body).into_owned() }
     }
 }
 

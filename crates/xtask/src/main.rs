@@ -88,10 +88,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Fuzz { seconds, targets } => fuzz::run(Duration::from_secs(seconds), &targets),
         Xtask::Vm => vm::test(),
         Xtask::Check => check(),
-        Xtask::Bench => {
-            let benches = ["--bench", "languages", "--bench", "bundles", "--bench", "images"];
-            run(cargo_command().args(["bench", "--package", "soulbox"]).args(benches))
-        }
+        Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
         Xtask::Peers(options) => peers::measure(&options),
         Xtask::Soak(options) => soak(&options),
     }
