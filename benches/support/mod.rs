@@ -8,10 +8,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+/// The program under test.
+pub(crate) const SOULBOX: &str = env!("CARGO_BIN_EXE_soulbox");
 
 /// A new directory that containers can look into.
 pub(crate) fn home() -> tempfile::TempDir {
@@ -25,7 +29,7 @@ pub(crate) fn home() -> tempfile::TempDir {
 pub(crate) struct Server {
     process: Child,
     address: String,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Server {
@@ -36,9 +40,18 @@ impl Server {
 
     /// The same in a directory with a state directory of its own, and with this configuration.
     pub(crate) fn start_in(home: tempfile::TempDir, text: &str) -> Self {
+        let server = Self::start_listening(home, text);
+        while server.client().send("GET", "/readyz", "").status != 200 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// The same, waiting only until it listens.
+    pub(crate) fn start_listening(home: tempfile::TempDir, text: &str) -> Self {
         let config = home.path().join("soulbox.toml");
         std::fs::write(&config, text).expect("a configuration");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_soulbox"))
+        let mut process = Command::new(SOULBOX)
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config)
             .arg("--state-dir")
@@ -56,11 +69,16 @@ impl Server {
             })
             .expect("the server says where it listens");
         std::thread::spawn(move || lines.for_each(drop));
-        let server = Server { process, address, _home: home };
-        while server.client().send("GET", "/readyz", "").status != 200 {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
+        Server { process, address, home }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The directory that it was started in.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
 mod fuzz;
+mod peers;
 #[cfg(test)]
 mod tidy;
 mod vm;
@@ -29,8 +30,10 @@ enum Xtask {
     Vm,
     /// Check formatting, lints and documentation
     Check,
-    /// Run the benchmarks against their peers
+    /// Measure each language, bundles and images against what does the same without SoulBox
     Bench,
+    /// Measure SoulBox beside its peers, which it installs, and write benches/RESULTS.md; takes a quarter of an hour
+    Peers(peers::Peers),
     /// Send a server thousands of mixed runs, one in ten hostile: no wrong answer, no leak, flat memory
     Soak(Soak),
 }
@@ -86,6 +89,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Vm => vm::test(),
         Xtask::Check => check(),
         Xtask::Bench => cargo(&["bench", "--package", "soulbox"]),
+        Xtask::Peers(options) => peers::measure(&options),
         Xtask::Soak(options) => soak(&options),
     }
 }
@@ -115,9 +119,8 @@ fn soak(options: &Soak) -> anyhow::Result<()> {
 
 /// What whoever runs servers needs: all languages, and root.
 fn prepare() -> anyhow::Result<()> {
-    let is_root = nix::unistd::geteuid().is_root();
-    install_needed(is_root)?;
-    ensure!(is_root, "the tests make cgroups and map ids: run them as root");
+    install(&NEEDED, "the tests")?;
+    ensure!(nix::unistd::geteuid().is_root(), "the tests make cgroups and map ids: run them as root");
     Ok(())
 }
 
@@ -136,21 +139,24 @@ fn check() -> anyhow::Result<()> {
     cargo(&["clippy", "--workspace", "--test", "cgroup_v2", "--locked", "--", "--deny", "warnings"])
 }
 
-/// Installs what is missing, as root and where the package manager is Debian's; else says what it is.
-fn install_needed(is_root: bool) -> anyhow::Result<()> {
-    let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| !Path::new(program).exists()).collect();
+/// Installs what is missing of these files and packages, as root and where the package manager is Debian's; else says
+/// what it is.
+fn install(needed: &[(&str, &str)], by: &str) -> anyhow::Result<()> {
+    let missing: Vec<_> = needed.iter().filter(|(program, _)| !Path::new(program).exists()).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-    if !is_root || !Path::new("/usr/bin/apt-get").exists() {
-        bail!("the tests need these packages: {}; install them as root", packages.join(", "));
+    if !nix::unistd::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        bail!("{by} need these packages: {}; install them as root", packages.join(", "));
     }
     run(Command::new("apt-get").arg("update"))?;
     run(Command::new("apt-get")
         .args(["install", "--yes", "--no-install-recommends"])
         .args(&packages)
-        .env("DEBIAN_FRONTEND", "noninteractive"))?;
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // No package starts a service: what is needed of it runs when it is needed.
+        .env("RUNLEVEL", "1"))?;
     match missing.iter().find(|(program, _)| !Path::new(program).exists()) {
         Some((program, package)) => bail!("package {package} did not bring {program}"),
         None => Ok(()),
