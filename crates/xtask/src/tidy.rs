@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod specification;
+
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
 const ARROWS: [(&str, &[&str]); 13] = [
     (
@@ -238,28 +240,52 @@ fn set_up_steps_are_named_in_one_place() {
     }
 }
 
+/// What stands between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The words in backquotes that name what shows something: a test, an attack, a bench, a fuzz target.
+fn shown_by(text: &str) -> impl Iterator<Item = &str> {
+    let tops = ["tests/", "crates/", "fuzz/", "benches/"];
+    quoted(text).filter(move |word| tops.iter().any(|top| word.starts_with(top)))
+}
+
+/// Whether a function stands in a source, and is a test.
+fn has_test(source: &str, function: &str) -> bool {
+    let Some((before, _)) = source.split_once(&format!("fn {function}(")) else { return false };
+    let Some((before, _)) = before.rsplit_once('\n') else { return false };
+    let attributes = before.lines().rev().map(str::trim_start);
+    let mut attributes = attributes.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+    attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+}
+
+/// Fails when what a word names is not there.
+fn assert_exists(word: &str) {
+    let (path, function) = word.split_once("::").map_or((word, None), |(path, name)| (path, Some(name)));
+    assert!(root().join(path).exists(), "there is no {path}");
+    if let Some(function) = function {
+        let source = fs::read_to_string(root().join(path)).unwrap();
+        assert!(has_test(&source, function), "{path} has no test {function}");
+    }
+}
+
 #[test]
 fn security_names_what_shows_it() {
     let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
-    let shows = |word: &&str| ["tests/", "crates/", "fuzz/"].iter().any(|top| word.starts_with(top));
-    for word in text.split('`').skip(1).step_by(2).filter(shows) {
-        let (path, function) = word.split_once("::").map_or((word, None), |(path, name)| (path, Some(name)));
-        assert!(root().join(path).exists(), "there is no {path}");
-        if let Some(function) = function {
-            let source = fs::read_to_string(root().join(path)).unwrap();
-            assert!(source.contains(&format!("fn {function}(")), "{path} has no {function}");
-        }
-    }
+    shown_by(&text).for_each(assert_exists);
     let layers = text.split("\n## ").find(|section| section.starts_with("The layers")).unwrap();
     for row in layers.lines().filter(|line| line.starts_with("| ")).skip(1) {
-        assert!(row.split('`').skip(1).step_by(2).any(|word| shows(&word)), "nothing shows {row:?}");
+        assert!(shown_by(row).next().is_some(), "nothing shows {row:?}");
     }
 }
 
 #[test]
 fn architecture_names_every_invariant() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let own = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tidy.rs")).unwrap();
+    let own = ["src/tidy.rs", "src/tidy/specification.rs"]
+        .map(|file| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap())
+        .concat();
     for test in own.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next()) {
         assert!(
             test == "architecture_names_every_invariant" || text.contains(test),
