@@ -9,19 +9,11 @@ use super::{assert_exists, root, shown_by};
 /// Where the last figures of the targets stand.
 const RESULTS: &str = "benches/RESULTS.md";
 
-/// The benchmark that writes them.
-const PEERS: &str = "benches/peers/";
-
 /// What is said of a promise that the last measurement did not find kept.
 const MISSED: &str = "*missed, see RESULTS.md*";
 
 fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// The results, where there are any: a tree without them promises figures that nobody has measured yet.
-fn results() -> Option<String> {
-    root().join(RESULTS).exists().then(|| read(RESULTS))
 }
 
 /// The cells of each line of a text that is a table's row, its head and rule included.
@@ -78,16 +70,14 @@ fn the_specification_names_what_enforces_it() {
         for word in enforced_by.split('`').filter(|word| !word.trim().is_empty() && *word != "*pending*") {
             assert!(shown_by(enforced_by).any(|shown| shown == word), "{}: {word:?} names nothing", cells[0]);
             assert!(!word.contains("/companions/"), "{}: {word} is no attack", cells[0]);
-            if results().is_some() || !word.starts_with(PEERS) {
-                assert_exists(word);
-            }
+            assert_exists(word);
         }
     }
 }
 
 #[test]
 fn the_specification_says_of_every_target_what_the_results_say() {
-    let Some(results) = results() else { return };
+    let results = read(RESULTS);
     let measured: BTreeMap<_, _> = rows(section(&results, "Targets"))
         .filter(|cells| cells[0] != "target" && !cells[0].starts_with("--"))
         .map(|cells| (cells[0].to_owned(), (cells[2].to_owned(), cells[3] == "met")))
