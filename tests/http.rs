@@ -431,12 +431,19 @@ fn metrics_move_with_what_happens() {
     let posts = [("method", "POST"), ("route", "/v1/executions")];
     assert_eq!(after.sum("soulbox_http_requests_total", &[&posts[..], &[("status", "200")]].concat()), 4.0);
     assert_eq!(after.sum("soulbox_http_requests_total", &[&posts[..], &[("status", "400")]].concat()), 1.0);
-    for name in ["execution_duration", "start_duration", "queue_duration"] {
-        let count = after.sum(&format!("soulbox_{name}_seconds_count"), &[("language", "python")]);
-        assert_eq!(count, 5.0, "{name}");
-        let sum = after.sum(&format!("soulbox_{name}_seconds_sum"), &[("language", "python")]);
-        assert!(sum > 0.0, "{name}");
+    let times = |name: &str, labels: &[(&str, &str)]| {
+        let labels = [labels, &[("language", "python")]].concat();
+        let count = after.sum(&format!("soulbox_{name}_seconds_count"), &labels);
+        (count, after.sum(&format!("soulbox_{name}_seconds_sum"), &labels))
+    };
+    let (count, whole) = times("execution_duration", &[]);
+    assert_eq!(count, 5.0);
+    for stage in ["queue", "fork", "hand_over", "run", "finish"] {
+        let (count, sum) = times("stage_duration", &[("stage", stage)]);
+        assert_eq!(count, 5.0, "{stage}");
+        assert!(sum >= 0.0 && sum <= whole, "{stage}: {sum} of {whole}");
     }
+    assert!((times("stage_duration", &[]).1 - whole).abs() < whole * 0.01, "the stages are all there is");
 }
 
 #[test]

@@ -34,6 +34,7 @@ import importlib.machinery
 import io
 import sys
 import threading
+import time
 import types
 
 SHIM = "/.soulbox/libsoulbox.so"
@@ -228,11 +229,26 @@ def flush(code):
     return code
 
 
-def rehearse():
+def take(sandboxed, module):
+    """The main module of the program that is described, for which there is one already if it is a usual one."""
+    strings = ctypes.string_at(sandboxed.strings, sandboxed.strings_len)
+    if strings != USUAL:
+        module = unusual_main(strings, sandboxed.args)
+    sys.modules["__main__"] = module
+    return module
+
+
+def rehearse(sandboxed, module):
     """Runs a program for the copies of memory that every program makes: what it is does not matter."""
     global collections
-    module = types.ModuleType("__main__")
-    settle(module, run(module, "/rehearsal", lambda _: read(os.devnull) + WARM_UP))
+    usual = ctypes.create_string_buffer(USUAL, len(USUAL))
+    sandboxed.strings, sandboxed.strings_len = ctypes.addressof(usual), len(USUAL)
+    take(sandboxed, module)
+    other = types.ModuleType("__main__")
+    code = run(other, sys.argv[0], lambda _: read(os.devnull) + WARM_UP)
+    waits_for_end()
+    settle(other, code)
+    time.process_time()
     collections = gc.get_stats()[1:]
 
 
@@ -242,17 +258,17 @@ def sandbox(receive, sandboxed, module, has_time):
         handler()
     threading._main_thread._native_id = threading.get_native_id()
     if has_time:
-        rehearse()
+        rehearse(sandboxed, module)
     receive(sandboxed)
-    strings = ctypes.string_at(sandboxed.strings, sandboxed.strings_len)
-    if strings != USUAL:
-        module = unusual_main(strings, sandboxed.args)
-    sys.modules["__main__"] = module
+    module = take(sandboxed, module)
     code = run(module, sys.argv[0], read)
     if waits_for_end():
         tell_of_end()
+    code = settle(module, code)
+    # The kernel counts the time of a process that runs when somebody asks for it.
+    time.process_time()
     # It leaves without taking apart the modules of the zygote, which would only copy their memory.
-    os._exit(settle(module, code))
+    os._exit(code)
 
 
 def main():
@@ -262,15 +278,15 @@ def main():
     open_streams()
     os.register_at_fork = register_at_fork
     fork_handlers.remove(threading._after_fork)
-    out, sys.stdout = sys.stdout, io.StringIO()
-    collections = None
-    for _ in range(3):
-        rehearse()
-    sys.stdout = out
     shim = ctypes.PyDLL(SHIM)
     serve, receive, sandboxed = shim.soulbox_serve, shim.soulbox_receive, Sandboxed()
     receive.argtypes, receive.restype = [ctypes.POINTER(Sandboxed)], None
     module = main_module(MAIN)
+    out, sys.stdout = sys.stdout, io.StringIO()
+    collections = None
+    for _ in range(3):
+        rehearse(sandboxed, module)
+    sys.stdout = out
     gc.collect()
     gc.freeze()
     collections = gc.get_stats()[1:]

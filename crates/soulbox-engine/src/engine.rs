@@ -440,7 +440,10 @@ impl Engine {
         let turn = ticket.cancellation().run_until_cancelled(place.turn()).await;
         let submitted = job.submitted;
         let queued = submitted.elapsed();
-        let timing = |start, run| Timing { queued, start, compile: None, run, total: submitted.elapsed() };
+        let timing = |start, run| {
+            let total = submitted.elapsed();
+            Timing { queued, start, run, total, ..Timing::default() }
+        };
         let Some(()) = turn else {
             let timing = timing(Duration::ZERO, Duration::ZERO);
             return Outcome::without_run(
@@ -471,6 +474,7 @@ impl Engine {
                     elapsed.saturating_sub(report.since_start).saturating_sub(compile.unwrap_or_default());
                 let mut timing = timing(start, report.run_time);
                 timing.compile = compile;
+                timing.hand_over = report.start_time;
                 Outcome::of_run(subject, *report, kind, timing, compilation)
             }
             Err(detail) => {
@@ -526,8 +530,10 @@ fn describe_metrics() {
     describe_counter!("soulbox_executions_total", "Executions that have ended, by language and status.");
     describe_counter!("soulbox_rejected_total", "Requests that were turned away, by reason.");
     describe_histogram!("soulbox_execution_duration_seconds", "From submission to the outcome.");
-    describe_histogram!("soulbox_start_duration_seconds", "From a place to run to the start of the program.");
-    describe_histogram!("soulbox_queue_duration_seconds", "Waiting for a place to run.");
+    describe_histogram!(
+        "soulbox_stage_duration_seconds",
+        "The parts of an execution: queue, compile, fork, hand_over, run, finish."
+    );
     describe_counter!(
         "soulbox_zygote_renewals_total",
         "Zygotes that were replaced for their age, by bundle."
@@ -550,9 +556,23 @@ fn record_metrics(outcome: &Outcome) {
     let histogram = |name: &'static str, duration: Duration| {
         metrics::histogram!(name, "language" => language.clone()).record(duration.as_secs_f64());
     };
-    histogram("soulbox_execution_duration_seconds", outcome.timing.total);
-    histogram("soulbox_queue_duration_seconds", outcome.timing.queued);
+    let timing = outcome.timing;
+    histogram("soulbox_execution_duration_seconds", timing.total);
+    let stage = |stage: &'static str, duration: Duration| {
+        let name = "soulbox_stage_duration_seconds";
+        metrics::histogram!(name, "language" => language.clone(), "stage" => stage)
+            .record(duration.as_secs_f64());
+    };
+    stage("queue", timing.queued);
+    if let Some(compile) = timing.compile {
+        stage("compile", compile);
+    }
     if outcome.start_kind.is_some() {
-        histogram("soulbox_start_duration_seconds", outcome.timing.start);
+        // Nothing, for one that was parked.
+        stage("fork", timing.start.saturating_sub(timing.hand_over));
+        stage("hand_over", timing.hand_over);
+        stage("run", timing.run);
+        let before = timing.queued + timing.compile.unwrap_or_default() + timing.start + timing.run;
+        stage("finish", timing.total.saturating_sub(before));
     }
 }

@@ -107,6 +107,8 @@ pub struct Timing {
     pub queued: Duration,
     /// From there, or from the end of compiling, to the start of the program.
     pub start: Duration,
+    /// The last part of that: from the hand-over of the job, when there was a sandbox.
+    pub hand_over: Duration,
     /// Compiling, for languages that are compiled.
     pub compile: Option<Duration>,
     /// From the start of the program to its end.

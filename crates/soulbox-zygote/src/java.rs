@@ -50,5 +50,6 @@ pub(crate) unsafe extern "C" fn Java_soulbox_Launcher_serve(
 #[allow(non_snake_case, reason = "the JVM derives the name from that of the method")]
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn Java_soulbox_Launcher_exit(_env: *mut c_void, _class: *mut c_void, code: c_int) {
+    sys::count_cpu_time();
     sys::exit_group(code)
 }

@@ -145,6 +145,7 @@ extern "C" fn exit(env: Env, info: Info) -> Value {
         arguments(env, info, &raw mut count, &raw mut value, ptr::null_mut(), ptr::null_mut());
         number(env, value, &raw mut code);
     }
+    sys::count_cpu_time();
     sys::exit_group(code)
 }
 

@@ -11,7 +11,7 @@ use crate::descriptors::Descriptors;
 use crate::libc_thread::LibcThread;
 use crate::main_process::{self, Sealed};
 use crate::network::{self, Fingerprint};
-use crate::refusals::{Handover, Refusals};
+use crate::refusals::{Event, Handover, Refusals};
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
@@ -162,20 +162,20 @@ fn clone_main(spawn: &Spawn<'_>) -> Result<(Cloned, Handover), SetupError> {
     Ok((cloned, refusals))
 }
 
-/// Waits for the main process, ends all others, and reports. The exit of pid 1 then takes the namespaces
-/// with it.
+/// Waits for the end of all that is untrusted, and reports. The exit of pid 1 then takes the namespaces with it.
 fn supervise(spawn: &Spawn<'_>, refusals: Handover) -> ! {
+    // To be told how the main process has ended before it is a zombie, which proc(5) tells its own user alone.
+    sys::see_files_as(spawn.id);
     // Failure would leave pid 1 with more rights than it needs, none of which untrusted code can use.
     let _ = sys::set_capabilities(CAP_KILL);
-    let main = wait_for_main(Refusals::new(refusals, spawn.filters.last(), spawn.job_socket));
-    let at_ns = sys::monotonic_ns();
-    // Nothing runs any more when the daemon is told, so that nothing can race with its look at the files.
-    let _ = sys::kill(-1, libc::SIGKILL);
-    while sys::wait_any().is_ok() {}
-    if let Ok(Ended { status, signaled, .. }) = main {
+    // A launcher has its cpu time counted before it leaves; a program that was executed is counted when it is gone.
+    let early = matches!(spawn.then, Then::Return(_));
+    let main = wait_for_main(Refusals::new(refusals, spawn.filters.last(), spawn.job_socket), early);
+    if let Ok(MainEnded { status, signaled, at_ns }) = main {
         let exited = SandboxMessage::Exited { status, signaled, at_ns }.encode();
         let _ = socket::send(spawn.job_socket, exited, &[]);
-        // Nobody waits for this.
+        // Nobody waits for this. What holds a socket has to be gone.
+        while sys::wait_any().is_ok() {}
         if let Some(network) = network::open_untouched(spawn.untouched_network) {
             let _ = socket::send(spawn.job_socket, SandboxMessage::NetworkUntouched.encode(), &[network]);
         }
@@ -183,19 +183,84 @@ fn supervise(spawn: &Spawn<'_>, refusals: Handover) -> ! {
     sys::exit_group(0)
 }
 
-/// The main process is the first that pid 1 cloned, and so pid 2. Orphans are reaped on the way, and refused
-/// system calls answered.
-fn wait_for_main(mut refusals: Refusals) -> Result<Ended, Errno> {
-    const MAIN_PID: libc::c_int = 2;
+/// How and when the main process has ended.
+struct MainEnded {
+    status: i32,
+    signaled: bool,
+    at_ns: u64,
+}
+
+/// The main process is the first that pid 1 cloned, and so pid 2.
+const MAIN_PID: libc::c_int = 2;
+
+/// Waits until nothing untrusted runs any more, so that nothing can race with the daemon's look at the files: until the
+/// main process has ended, whereupon all others are ended; or, if `early`, which is sooner by the taking apart of its
+/// memory, until every process is on its way out. Orphans are reaped on the way, and refused system calls answered.
+fn wait_for_main(mut refusals: Refusals, early: bool) -> Result<MainEnded, Errno> {
     let child_ended = sys::signal_descriptor(libc::SIGCHLD)?;
     loop {
         // Also before the first signal: one may have come before the descriptor was there.
-        while let Some(ended) = sys::reap_any()? {
-            if ended.pid == MAIN_PID {
-                return Ok(ended);
+        while let Some(Ended { pid, status, signaled }) = sys::reap_any()? {
+            if pid == MAIN_PID {
+                let at_ns = sys::monotonic_ns();
+                let _ = sys::kill(-1, libc::SIGKILL);
+                while sys::wait_any().is_ok() {}
+                return Ok(MainEnded { status, signaled, at_ns });
             }
         }
-        refusals.serve_until(child_ended)?;
-        sys::take_signal(child_ended)?;
+        match refusals.serve_until(child_ended)? {
+            Event::Other => sys::take_signal(child_ended)?,
+            Event::NobodyLeft => {
+                if let Some(main) = leaving_main().filter(|_| early) {
+                    return Ok(main);
+                }
+            }
+        }
+    }
+}
+
+/// How the main process ends that is on its way out, where the kernel tells: it gives up its filters (since Linux
+/// 6.11) when its exit status is certain and it cannot return to its program. It tells nobody of a program that
+/// has made itself undumpable.
+fn leaving_main() -> Option<MainEnded> {
+    /// Of `task_struct.flags` (linux/sched.h).
+    const PF_EXITING: u64 = 4;
+    let mut text = [0; 1024];
+    let text = sys::read_file(c"/proc/2/stat", &mut text).ok()?;
+    let [flags, status] = stat_fields(text, [9, 52])?;
+    let (signal, code) = ((status & 0x7f) as i32, (status >> 8 & 0xff) as i32);
+    let (status, signaled) = if signal == 0 { (code, false) } else { (signal, true) };
+    (flags & PF_EXITING != 0).then(|| MainEnded { status, signaled, at_ns: sys::monotonic_ns() })
+}
+
+/// Fields of proc_pid_stat(5) by their numbers there, of those that follow the program's name.
+fn stat_fields<const N: usize>(text: &[u8], numbers: [usize; N]) -> Option<[u64; N]> {
+    /// The number of the first.
+    const STATE: usize = 3;
+    // The name may hold anything but is the last to hold a parenthesis.
+    let name_end = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = text.get(name_end + 2..)?;
+    let mut fields = [0; N];
+    for (field, number) in fields.iter_mut().zip(numbers) {
+        let text = rest.split(|byte| byte.is_ascii_whitespace()).nth(number - STATE)?;
+        *field = core::str::from_utf8(text).ok()?.parse().ok()?;
+    }
+    Some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_behind_any_name() {
+        let before = "2 (a) 7) R (b) R ";
+        let numbers: std::vec::Vec<_> =
+            (4..=53).map(|number| std::string::ToString::to_string(&number)).collect();
+        let text = std::format!("{before}{}\n", numbers.join(" "));
+        assert_eq!(stat_fields(text.as_bytes(), [9, 52]), Some([9, 52]));
+        assert_eq!(stat_fields(text.as_bytes(), [3]), None, "no number");
+        assert_eq!(stat_fields(b"2 (cut) R 1 2", [9]), None);
+        assert_eq!(stat_fields(b"", [9]), None);
     }
 }

@@ -39,6 +39,14 @@ impl Handover {
     }
 }
 
+/// What pid 1 learns while it waits.
+pub(crate) enum Event {
+    /// The other descriptor is readable.
+    Other,
+    /// No process is left that the filter is in force for: each is on its way out, and runs nothing any more.
+    NobodyLeft,
+}
+
 /// No descriptor, which no poll looks at.
 const NONE: Fd = -1;
 
@@ -60,18 +68,22 @@ impl Refusals {
         Refusals { job_socket, source: handover.receiver, is_listener: false, filter, file: None }
     }
 
-    /// Answers refused calls until `other` is readable.
-    pub(crate) fn serve_until(&mut self, other: Fd) -> Result<()> {
+    /// Answers refused calls until `other` is readable, or nobody is left to make one.
+    pub(crate) fn serve_until(&mut self, other: Fd) -> Result<Event> {
         loop {
             let [other, source] = sys::wait_for_either([other, self.source])?;
             match source {
                 Readiness::Waiting => {}
                 Readiness::Readable => self.serve(),
-                // Nobody is left whom the filter is in force for.
-                Readiness::Closed => self.source = NONE,
+                Readiness::Closed => {
+                    self.source = NONE;
+                    if self.is_listener {
+                        return Ok(Event::NobodyLeft);
+                    }
+                }
             }
             if other != Readiness::Waiting {
-                return Ok(());
+                return Ok(Event::Other);
             }
         }
     }

@@ -33,8 +33,8 @@ mod watch;
 
 pub(crate) use watch::{
     Notification, Readiness, answer_at_once, answer_notification, install_filter, install_notifying_filter,
-    memory_file, read_at, receive_notification, signal_descriptor, socket_pair, take_signal, wait_for_either,
-    write_at,
+    memory_file, read_at, receive_notification, see_files_as, signal_descriptor, socket_pair, take_signal,
+    wait_for_either, write_at,
 };
 
 /// What a process is after a clone.
@@ -160,6 +160,14 @@ pub(crate) fn inherit_all_memory() {
     const WHOLE: usize = (1 << 47) - 4096;
     // SAFETY: changes no memory here. It goes through all mappings and then says ENOMEM for the gaps.
     let _ = unsafe { call!(madvise, 0, WHOLE, libc::MADV_DOFORK) };
+}
+
+/// Has the kernel count the cpu time of this process until now, also in its cgroup, by clock_gettime(2) of its
+/// clock: else it counts what runs only now and then.
+pub(crate) fn count_cpu_time() {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`. It cannot fail with this clock.
+    let _ = unsafe { call!(clock_gettime, libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
 }
 
 /// exit_group(2).

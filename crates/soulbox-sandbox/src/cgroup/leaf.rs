@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub(crate) struct Leaf {
     limits: LeafLimits,
     /// Cpu time that was used before it was anybody's.
     cpu_time_before: Duration,
+    /// Files to be read when there will be no time to open them.
+    open: Vec<(PathBuf, File)>,
     /// The directories that have been made and not removed.
     left: Vec<PathBuf>,
 }
@@ -88,7 +91,7 @@ impl Leaf {
 
     fn create_in(files: Files, limits: &LeafLimits) -> Result<Self, CgroupError> {
         let cpu_time_before = Duration::ZERO;
-        let mut leaf = Leaf { files, limits: *limits, cpu_time_before, left: Vec::new() };
+        let mut leaf = Leaf { files, limits: *limits, cpu_time_before, open: Vec::new(), left: Vec::new() };
         let directories: Vec<_> = leaf.directories().into_iter().map(Path::to_owned).collect();
         for directory in directories {
             make_directory(&directory)?;
@@ -171,6 +174,9 @@ impl Leaf {
     pub(crate) fn count_from_now(&mut self) -> Result<(), CgroupError> {
         self.write_idle("0")?;
         self.cpu_time_before = self.whole_cpu_time()?;
+        // One that is missing is found to be so when it is read.
+        let open = |path: PathBuf| File::open(&path).ok().map(|file| (path, file));
+        self.open = self.usage_paths().into_iter().filter_map(open).collect();
         Ok(())
     }
 
@@ -185,39 +191,60 @@ impl Leaf {
     }
 
     fn whole_cpu_time(&self) -> Result<Duration, CgroupError> {
+        let [path, ..] = self.usage_paths();
         match &self.files {
-            Files::V2 { directory } => {
-                flat_keyed(&directory.join("cpu.stat"), "usage_usec").map(Duration::from_micros)
+            Files::V2 { .. } => {
+                flat_keyed(&path, &self.read(&path)?, "usage_usec").map(Duration::from_micros)
             }
-            Files::V1 { cpuacct, .. } => number(&cpuacct.join("cpuacct.usage")).map(Duration::from_nanos),
+            Files::V1 { .. } => parse(&path, &self.read(&path)?).map(Duration::from_nanos),
         }
     }
 
     /// Memory that is charged now.
     pub(crate) fn memory_bytes(&self) -> Result<u64, CgroupError> {
-        match &self.files {
-            Files::V2 { directory } => number(&directory.join("memory.current")),
-            Files::V1 { memory, .. } => number(&memory.join("memory.usage_in_bytes")),
-        }
+        let path = match &self.files {
+            Files::V2 { directory } => directory.join("memory.current"),
+            Files::V1 { memory, .. } => memory.join("memory.usage_in_bytes"),
+        };
+        parse(&path, &read(&path)?)
     }
 
     /// What the run has used until now.
     pub(crate) fn usage(&self) -> Result<LeafUsage, CgroupError> {
-        let (memory_peak, oom, pids) = match &self.files {
-            Files::V2 { directory } => {
-                (directory.join("memory.peak"), directory.join("memory.events"), directory)
-            }
-            Files::V1 { memory, pids, .. } => {
-                (memory.join("memory.max_usage_in_bytes"), memory.join("memory.oom_control"), pids)
-            }
-        };
+        let [_, memory_peak, oom, pids_peak, pids_events] = self.usage_paths();
+        // Older kernels lack it (`pids.peak` is of Linux 6.1): it counts 0.
+        let peak = where_present(self.read(&pids_peak))?.map_or(Ok(0), |text| parse(&pids_peak, &text))?;
         Ok(LeafUsage {
             cpu_time: self.cpu_time()?,
-            memory_peak_bytes: number(&memory_peak)?,
-            pids_peak: number_where_present(&pids.join("pids.peak"))?.saturating_sub(OWN_PIDS),
-            pids_refused: flat_keyed(&pids.join("pids.events"), "max")?,
-            oom_kills: flat_keyed(&oom, "oom_kill")?,
+            memory_peak_bytes: parse(&memory_peak, &self.read(&memory_peak)?)?,
+            pids_peak: peak.saturating_sub(OWN_PIDS),
+            pids_refused: flat_keyed(&pids_events, &self.read(&pids_events)?, "max")?,
+            oom_kills: flat_keyed(&oom, &self.read(&oom)?, "oom_kill")?,
         })
+    }
+
+    /// Where usage is: cpu time, the most memory, memory events, the most processes, events of processes.
+    fn usage_paths(&self) -> [PathBuf; 5] {
+        match &self.files {
+            Files::V2 { directory } => {
+                ["cpu.stat", "memory.peak", "memory.events", "pids.peak", "pids.events"]
+                    .map(|name| directory.join(name))
+            }
+            Files::V1 { memory, pids, cpuacct, .. } => [
+                cpuacct.join("cpuacct.usage"),
+                memory.join("memory.max_usage_in_bytes"),
+                memory.join("memory.oom_control"),
+                pids.join("pids.peak"),
+                pids.join("pids.events"),
+            ],
+        }
+    }
+
+    fn read(&self, path: &Path) -> Result<String, CgroupError> {
+        let Some((_, file)) = self.open.iter().find(|(open, _)| open == path) else { return read(path) };
+        let mut bytes = [0; 1024];
+        let len = file.read_at(&mut bytes, 0).map_err(CgroupError::io("read", path))?;
+        Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
     }
 
     /// On v1, an event for each time that the kernel found the memory limit reached (cgroup v1 memory
@@ -272,16 +299,7 @@ fn parse(path: &Path, text: &str) -> Result<u64, CgroupError> {
     text.trim().parse().map_err(|_| CgroupError::Malformed(path.to_owned()))
 }
 
-fn number(path: &Path) -> Result<u64, CgroupError> {
-    parse(path, &read(path)?)
-}
-
-/// For files that older kernels lack (`pids.peak` is of Linux 6.1): they count 0.
-fn number_where_present(path: &Path) -> Result<u64, CgroupError> {
-    where_present(number(path)).map(Option::unwrap_or_default)
-}
-
-/// For limits of what a kernel may have been built without (swap).
+/// For limits of what a kernel may have been built without (swap), or is too old for.
 fn write_where_present(path: &Path, value: &str) -> Result<(), CgroupError> {
     use std::io::Write;
     // Without O_CREAT, which the kernel refuses with another error than that the file is missing.
@@ -298,8 +316,7 @@ fn where_present<T>(result: Result<T, CgroupError>) -> Result<Option<T>, CgroupE
 }
 
 /// One value of a flat keyed file (cgroup v2 documentation, "Format"): lines of a key, a space, a number.
-fn flat_keyed(path: &Path, key: &str) -> Result<u64, CgroupError> {
-    let text = read(path)?;
+fn flat_keyed(path: &Path, text: &str, key: &str) -> Result<u64, CgroupError> {
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     value.map_or_else(|| Err(CgroupError::Malformed(path.to_owned())), |value| parse(path, value))
 }
