@@ -6,6 +6,7 @@ use crate::payloads::Language;
 use crate::peer::{BARE, PARKED};
 use crate::plan::Plan;
 use crate::results::{Memory, Results, Taken, median, median_ratio};
+use crate::starts::PAUSE;
 use crate::targets::Bound;
 use crate::{published, targets};
 
@@ -93,9 +94,10 @@ fn starts_tables(text: &mut String, results: &Results, _: &Plan) {
     line!(
         text,
         "\n*Parked*: a sandbox that was forked ahead of the request; {python:.0} % of the prints in Python met one, \
-         {javascript:.0} % of those in JavaScript. *Zygote*: the pool is off, and the sandbox is forked \
+         {javascript:.0} % of those in JavaScript, from a client that pauses for {} ms between two. *Zygote*: the pool is off, and the sandbox is forked \
          for the request. *Cold server*: from the start of `soulbox serve` for one language to its first answer. \
-         *`soulbox run`*: a command that makes a container, runs the program and takes all apart."
+         *`soulbox run`*: a command that makes a container, runs the program and takes all apart.",
+        PAUSE.as_millis()
     );
 }
 

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use crate::payloads::{Language, Program};
-use crate::peer::{Peer, on_own_thread};
+use crate::peer::{PARKED, Peer, on_own_thread};
 use crate::plan::{Plan, fitting};
 use crate::processes;
 use crate::results::Starts;
 
 /// Runs before the first that counts.
 const WARM_UP: usize = 3;
+
+/// Between two requests to SoulBox with its pool. One client that never pauses would take sandboxes from it faster than
+/// two processors can make them.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
 /// Measures all peers in a language.
 pub(crate) fn measure(peers: &[Peer], language: Language, plan: &Plan) -> Vec<Starts> {
@@ -39,7 +43,12 @@ fn run(peer: &Peer, program: &Program, runs: usize, starts: &mut Starts) {
     on_own_thread(|| {
         let mut times = Vec::new();
         if let Ok(mut caller) = peer.caller() {
-            times.extend((0..runs).filter_map(|_| caller.run(program).ok()));
+            times.extend((0..runs).filter_map(|_| {
+                if peer.name == PARKED {
+                    std::thread::sleep(PAUSE);
+                }
+                caller.run(program).ok()
+            }));
             starts.parked += caller.parked;
         }
         starts.errors += runs - times.len();
