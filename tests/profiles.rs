@@ -31,7 +31,8 @@ const ENDING: &str = "
 
 /// Without these nothing runs, or nothing can be executed.
 const NEEDED: &str = "
-    execve execveat sendmsg close_range exit_group read write openat mmap munmap brk futex wait4
+    execve execveat sendmsg recvmsg close close_range exit_group read write openat mkdirat mmap munmap brk futex wait4
+    dup3 prlimit64 clock_gettime
     rt_sigaction rt_sigreturn clone pipe2 restart_syscall";
 
 /// Calls that are allowed under a condition alone.

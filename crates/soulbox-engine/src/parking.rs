@@ -51,13 +51,13 @@ impl Parking {
         &self.share
     }
 
-    /// One of a zygote that lived a moment ago. Those of lost ones have ended with them.
+    /// One that lived a moment ago, and its zygote too.
     pub(crate) fn take(&self) -> Option<Parked> {
         let taken = {
             let mut parked = self.parked();
             let parked = parked.as_mut()?;
             let before = parked.len();
-            parked.retain(|(zygote, _)| !zygote.is_lost());
+            parked.retain(|(zygote, sandbox)| !zygote.is_lost() && !sandbox.has_ended());
             let taken = parked.pop();
             self.tell(before, parked.len());
             taken

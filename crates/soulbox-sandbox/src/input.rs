@@ -31,7 +31,11 @@ pub(crate) struct StdinPipe<'a> {
 impl<'a> StdinPipe<'a> {
     /// Writes what fits now into the pipe's end.
     pub(crate) fn new(write: OwnedFd, content: &'a [u8]) -> io::Result<Self> {
-        let rest = write_some(&write, content)?;
+        let rest = match write_some(&write, content) {
+            // A sandbox that has ended already: that is what is told of it.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => &[],
+            rest => rest?,
+        };
         let pipe = if rest.is_empty() { None } else { Some(sys::watch(write, Interest::WRITABLE)?) };
         Ok(StdinPipe { pipe, rest })
     }

@@ -4,6 +4,7 @@
 //! numbers alone, whoever wrote them.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
@@ -30,6 +31,11 @@ pub(crate) fn refused_syscalls(file: &OwnedFd) -> Vec<RefusedSyscall> {
         return Vec::new();
     }
     of_counts(&bytes)
+}
+
+/// Begins to count anew. No call may be refused meanwhile.
+pub(crate) fn forget_refusals(file: &OwnedFd) -> io::Result<()> {
+    File::from(file.try_clone()?).write_all_at(&[0; REFUSAL_SLOTS * COUNT_BYTES], 0)
 }
 
 fn of_counts(bytes: &[u8]) -> Vec<RefusedSyscall> {

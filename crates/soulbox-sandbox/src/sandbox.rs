@@ -26,7 +26,7 @@ use crate::instance::open_files_limit;
 use crate::memory_file::memory_file;
 use crate::output::{Output, OutputPipe};
 use crate::pidfd::KillOnDrop;
-use crate::refused::{RefusedSyscall, refused_syscalls};
+use crate::refused::{RefusedSyscall, forget_refusals, refused_syscalls};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
 use crate::zygote::{Holds, Networks, SpawnError};
@@ -185,6 +185,8 @@ pub struct Sandbox {
     disk_bytes: u64,
     /// Its `/workspace`, once it has said where that is.
     workspace: Option<OwnedFd>,
+    /// Where pid 1 counts the system calls that the filter refuses, once there was one.
+    refusals: Option<OwnedFd>,
     /// Where its network namespace goes when it is as good as new.
     networks: Arc<Networks>,
     /// Goes back when the sandbox is gone.
@@ -227,17 +229,36 @@ impl Sandbox {
         let Premises { leaf, disk_bytes, holds, networks, job_socket, streams } = premises;
         let oom_event = leaf.as_ref().map(Leaf::oom_event).transpose()?.flatten();
         let oom_event = oom_event.map(|fd| sys::watch(fd, Interest::READABLE)).transpose()?;
-        let (workspace, _holds) = (None, holds);
-        Ok(Sandbox { pidfd, job_socket, leaf, oom_event, streams, disk_bytes, workspace, networks, _holds })
+        let (workspace, refusals, _holds) = (None, None, holds);
+        Ok(Sandbox {
+            pidfd,
+            job_socket,
+            leaf,
+            oom_event,
+            streams,
+            disk_bytes,
+            workspace,
+            refusals,
+            networks,
+            _holds,
+        })
     }
 
     /// Waits until the sandbox is complete but for its job. What it uses is counted from then on.
     pub(crate) async fn parked(&mut self) -> Result<(), SpawnError> {
-        let packet = self.job_socket.receive().await?.ok_or(SpawnError::Ended)?;
-        match SandboxMessage::decode(&packet.frame) {
-            Ok(SandboxMessage::Parked) => self.workspace = packet.fds.into_iter().next(),
-            Ok(SandboxMessage::SetupFailed(error)) => return Err(SpawnError::Setup(error)),
-            _ => return Err(SpawnError::Ended),
+        while self.workspace.is_none() {
+            let packet = self.job_socket.receive().await?.ok_or(SpawnError::Ended)?;
+            let fd = packet.fds.into_iter().next().ok_or(SpawnError::Ended);
+            match SandboxMessage::decode(&packet.frame) {
+                Ok(SandboxMessage::Parked) => self.workspace = Some(fd?),
+                // A profile that refuses what the rehearsal does: that is not the program's.
+                Ok(SandboxMessage::Refusing) => self.refusals = Some(fd?),
+                Ok(SandboxMessage::SetupFailed(error)) => return Err(SpawnError::Setup(error)),
+                _ => return Err(SpawnError::Ended),
+            }
+        }
+        if let Some(refusals) = &self.refusals {
+            forget_refusals(refusals)?;
         }
         Ok(self.leaf.as_mut().map_or(Ok(()), Leaf::count_from_now)?)
     }
@@ -245,6 +266,11 @@ impl Sandbox {
     /// Memory that is charged to it now, where there are cgroups.
     pub fn memory_bytes(&self) -> Option<u64> {
         self.leaf.as_ref()?.memory_bytes().ok()
+    }
+
+    /// Whether it has ended before it had a job, as when the host has too little memory.
+    pub fn has_ended(&self) -> bool {
+        self.pidfd.has_ended()
     }
 
     /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.
@@ -261,6 +287,7 @@ impl Sandbox {
         let handed_over = Instant::now();
         let stdin = self.hand_over(workload, leaf, limits).await?;
         let mut watch = Watch::new(limits, handed_over, self.workspace.take());
+        watch.refusals = self.refusals.take();
         let seen = watch.run(&mut self, stdin, cancel).await;
         if seen.is_err() {
             // The run must not go on unwatched.

@@ -22,7 +22,8 @@ use crate::dispatch::{RETURN, as_search_tree};
 
 /// System calls with which a sandbox takes its job, after its filters are in force. Mapping memory is one too, which
 /// profiles allow with conditions, and without which no program starts.
-const NEEDED: [Sysno; 12] = [
+const NEEDED: [Sysno; 13] = [
+    Sysno::clock_gettime,
     Sysno::close,
     Sysno::close_range,
     Sysno::dup3,

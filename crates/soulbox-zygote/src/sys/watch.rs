@@ -97,8 +97,10 @@ pub(crate) fn answer_notification(
 /// Lets the caller meet files, and what proc(5) says of processes, as this user and group, by setfsgid(2) and
 /// setfsuid(2); for all else it stays who it is. Where that fails, it is told less.
 pub(crate) fn see_files_as(id: u32) {
-    // SAFETY: both take numbers, and tell by no error whether they had an effect.
-    let _ = unsafe { (call!(setfsgid, id), call!(setfsuid, id)) };
+    // A member of the host's group 0 would be shown processes of which it may know little (`hidepid` of proc(5)).
+    // SAFETY: with a size of 0 no list is read. The others take numbers, and tell by no error whether they had an
+    // effect.
+    let _ = unsafe { (call!(setgroups, 0, 0), call!(setfsgid, id), call!(setfsuid, id)) };
 }
 
 /// A descriptor that is readable while `signal` is pending, by signalfd4(2). The signal is blocked from then on.
@@ -137,7 +139,9 @@ pub(crate) fn wait_for_either(fds: [Fd; 2]) -> Result<[Readiness; 2]> {
     Ok(polled.map(|polled| match polled.revents {
         0 => Readiness::Waiting,
         events if events & libc::POLLIN != 0 => Readiness::Readable,
-        _ => Readiness::Closed,
+        events if events & libc::POLLHUP != 0 => Readiness::Closed,
+        // An interrupted look, or a descriptor without a meaning: it is asked again.
+        _ => Readiness::Waiting,
     }))
 }
 
