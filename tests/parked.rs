@@ -7,8 +7,12 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
-use support::{Execution, Process, Running, Server, Setup, eventually, public_directory, within};
+use support::{
+    Execution, Process, Running, Server, Setup, eventually, processes_below, public_directory, within,
+};
 
 /// What a pool by demand has for Python, as its metrics tell.
 fn gauge(server: &Server, name: &str) -> f64 {
@@ -100,6 +104,31 @@ fn a_request_has_its_own_limits_in_a_parked_sandbox() {
     assert_eq!(start_kind(execution.is("timed_out")), "parked");
 }
 
+#[test]
+fn a_parked_sandbox_that_was_ended_alone_is_not_used() {
+    let server = server(2);
+    await_parked(&server, 2);
+    let below = server.cgroups().into_iter().flat_map(|cgroup| processes_below(&cgroup.join("runs")));
+    for process in below.collect::<Vec<_>>() {
+        let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+        eventually("it has ended", || (!process.is_alive()).then_some(()));
+    }
+    for _ in 0..3 {
+        let execution = server.execute(json!({"code": "print(input())", "stdin": "words\n"}));
+        assert_eq!(execution.is("succeeded").stdout(), "words\n");
+    }
+}
+
+#[test]
+fn the_end_of_a_program_that_cannot_be_looked_at_is_told_rightly() {
+    let server = server(2);
+    let code = "import ctypes, os\nctypes.CDLL(None).prctl(4, 0)\nos._exit(3)";
+    for _ in 0..20 {
+        let execution = server.execute(json!({"code": code}));
+        assert_eq!(execution.is("failed").exit_code(), Some(3));
+    }
+}
+
 /// What a program finds when it looks around.
 const SURROUNDINGS: [(&str, &str); 2] = [
     (
@@ -152,12 +181,11 @@ fn more_requests_than_parked_sandboxes_are_served() {
 
 #[test]
 fn parked_sandboxes_end_with_their_zygote() {
-    use nix::sys::signal::{Signal, kill};
     let server = server(2);
     await_parked(&server, 2);
     let zygote = *support::zygotes_of(&server).first().unwrap();
     let process = Process::find(zygote).unwrap();
-    kill(nix::unistd::Pid::from_raw(zygote), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(zygote), Signal::SIGKILL).unwrap();
     // A run that had started by then would be told why it ended.
     eventually("the zygote is gone", || (!process.is_alive()).then_some(()));
     assert_eq!(server.run("print('next')"), "next\n");
