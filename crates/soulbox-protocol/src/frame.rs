@@ -90,13 +90,14 @@ pub enum SandboxMessage {
         /// `CLOCK_MONOTONIC` in nanoseconds.
         at_ns: u64,
     },
-    /// The main process has ended, by waitid(2), and every other process of the sandbox after it.
+    /// The main process has ended, or is on its way out with every other process of the sandbox: by waitid(2) or
+    /// proc(5). Nothing untrusted runs any more.
     Exited {
         /// The exit code, or the number of the signal that ended it.
         status: i32,
         /// Whether `status` is a signal.
         signaled: bool,
-        /// `CLOCK_MONOTONIC` in nanoseconds when the main process had ended.
+        /// `CLOCK_MONOTONIC` in nanoseconds when that was so.
         at_ns: u64,
     },
     /// The network namespace is as good as new after all; with a descriptor of it.

@@ -21,7 +21,7 @@
 //! pid 1 also answers the system calls that the seccomp filter refuses (`refusals.rs`), so that they can be named.
 //! It is a process of its own so that signals keep their default actions in the program (a kernel
 //! ignores them in pid 1 of a namespace), so that orphans are reaped, and so that the exit status comes
-//! from waitid(2) in a process that never ran untrusted code.
+//! from the kernel to a process that never ran untrusted code.
 
 #![cfg_attr(not(test), no_std)]
 

@@ -1,7 +1,7 @@
 //! The main process of a sandbox, from its clone to the first instruction of untrusted code.
 //!
 //! Owns the giving up of every privilege ([`seal`]), and after that what a job says: sizes, streams, files
-//! ([`receive`]). What comes then is untrusted, and nothing of the daemon's is open any more.
+//! ([`Sealed::receive`]). What comes then is untrusted, and nothing of the daemon's is open any more.
 
 use core::convert::Infallible;
 use core::ffi::CStr;
@@ -38,7 +38,7 @@ pub(crate) struct Prepared {
 }
 
 /// Gives up every privilege. The order is the point: what needs one comes before it goes, and the filters come
-/// last but for the closing of descriptors, which every profile allows, as all that is in [`receive`].
+/// last but for the closing of descriptors, which every profile allows, as all that comes after it.
 pub(crate) fn seal(spawn: &Spawn<'_>, refusals: Handover) -> Result<Sealed, SetupError> {
     sys::set_session().of(SetupStep::NewSession)?;
     let kept = match spawn.then {
