@@ -41,8 +41,10 @@ impl Traces {
         // A sandbox that is being made has not joined its cgroup yet, or is one process as yet.
         let all_made = sandboxed.len() == 2 * names.len()
             && zygotes.iter().all(|zygote| namespace_pids(zygote.pid).get(1..) == Some(&[1]));
-        if !all_made {
-            return Err(format!("{} are parked, {sandboxed:?}, of {zygotes:?}", names.len()));
+        // The daemon opens files of one that is complete.
+        let parked = server.metrics().sum("soulbox_sandboxes_parked", &[]);
+        if !all_made || parked != names.len() as f64 {
+            return Err(format!("{parked} of {} are parked, {sandboxed:?}, of {zygotes:?}", names.len()));
         }
         let pid = server.pid().as_raw();
         let descriptors = descriptors(pid);
