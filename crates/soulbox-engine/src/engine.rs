@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
+use tracing::Instrument;
 
 use crate::admission::{Admission, Bounds, Place, Refusal};
 use crate::attendant::Attendant;
@@ -171,6 +172,7 @@ impl Engine {
         let instance = Arc::new(Instance::claim(&config.state_dir, config.rights)?);
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
         let attendant = Attendant::new(&config, &instance);
+        let observers = Observers::new(&config);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
@@ -189,7 +191,7 @@ impl Engine {
             unenforced,
             fleet,
             attendant,
-            observers: Observers::new(),
+            observers,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         });
@@ -338,12 +340,21 @@ impl Engine {
         });
         self.registry.add(&ticket);
         let facts = Facts::new(request.tenant.clone(), &keeper);
+        // Of the highest level: whatever is logged of an execution, at any level, has its id.
+        let span = tracing::error_span!(
+            "execution",
+            execution_id = %ticket.id(),
+            bundle = keeper.bundle().name(),
+            key = request.tenant.as_ref().map(Tenant::as_str),
+        );
         let job = Job { keeper: Arc::clone(&*keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
-        tokio::spawn(async move {
-            let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, job));
+        let supervise = async move {
+            tracing::debug!("an execution was taken");
+            let run = Arc::clone(&engine).execute(supervised.clone(), place, job);
+            let run = tokio::spawn(run.in_current_span());
             let outcome = run.await.unwrap_or_else(|error| {
-                tracing::error!(%error, id = %supervised.id(), "an execution panicked");
+                tracing::error!(%error, "an execution panicked");
                 let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
                 let detail = "an error inside the server ended this execution".to_owned();
                 Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
@@ -351,9 +362,12 @@ impl Engine {
             engine.observers.ending(&outcome);
             let outcome = engine.registry.end(&supervised, outcome);
             engine.observers.ended(&outcome, &facts);
+            let total_ms = outcome.timing.total.as_secs_f64() * 1e3;
+            tracing::debug!(status = outcome.status.as_str(), total_ms, "an execution has ended");
             // Held until here: the version that an execution came to is not stopped before it has ended.
             engine.park(&keeper);
-        });
+        };
+        tokio::spawn(supervise.instrument(span));
         Ok(ticket)
     }
 
@@ -463,6 +477,7 @@ impl Engine {
             );
         };
         ticket.set_running();
+        tracing::debug!("an execution runs");
         let started = Instant::now();
         let done = job.run(&ticket, &self).await;
         let elapsed = started.elapsed();
@@ -487,7 +502,7 @@ impl Engine {
                 Outcome::of_run(subject, *report, kind, timing, compilation)
             }
             Err(detail) => {
-                tracing::error!(id = %ticket.id(), error = detail, "an execution could not be run");
+                tracing::error!(error = detail, "an execution could not be run");
                 without_run(Status::InternalError, detail)
             }
         }
