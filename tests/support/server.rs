@@ -206,8 +206,10 @@ fn shell(script: &str) -> Command {
 
 /// The address in the line that tells of it.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listening")?.1.split_once("address=")?;
-    rest.split_whitespace().next()?.parse().ok()
+    let (_, rest) = line.split_once("listening")?.1.split_once("address")?;
+    // In a line for people, or in one for programs.
+    let rest = rest.strip_prefix('=').or_else(|| rest.strip_prefix("\":\""))?;
+    rest.split(|c: char| c == '"' || c.is_whitespace()).next()?.parse().ok()
 }
 
 /// The Python server of those tests that do not mind each other. It ends with the last test that uses it.

@@ -11,7 +11,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use metrics::{counter, describe_counter, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Buckets of durations, close together where executions start and run.
@@ -19,6 +19,23 @@ const SECONDS: [f64; 18] = [
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     60.0,
 ];
+
+/// Buckets of memory: from an interpreter's own to what limits usually allow.
+const BYTES: [f64; 12] = [
+    MIB,
+    2.0 * MIB,
+    4.0 * MIB,
+    8.0 * MIB,
+    16.0 * MIB,
+    32.0 * MIB,
+    64.0 * MIB,
+    128.0 * MIB,
+    256.0 * MIB,
+    512.0 * MIB,
+    1024.0 * MIB,
+    2048.0 * MIB,
+];
+const MIB: f64 = 1_048_576.0;
 
 /// Between two upkeeps: a histogram keeps every value until then.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -45,11 +62,8 @@ pub enum MetricsError {
 /// [`MetricsError`].
 pub fn install_metrics() -> Result<MetricsHandle, MetricsError> {
     let handle = builder()?.install_recorder()?;
-    describe_counter!("soulbox_http_requests_total", "HTTP requests, by method, route and status.");
-    describe_histogram!(
-        "soulbox_http_request_duration_seconds",
-        "From the head of an HTTP request to the head of its response, by route."
-    );
+    describe();
+    gauge!("soulbox_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let upkept = handle.clone();
     let upkeep = move || {
         loop {
@@ -61,9 +75,24 @@ pub fn install_metrics() -> Result<MetricsHandle, MetricsError> {
     Ok(MetricsHandle(handle))
 }
 
+fn describe() {
+    describe_counter!("soulbox_http_requests_total", "HTTP requests, by method, route and status.");
+    describe_histogram!(
+        "soulbox_http_request_duration_seconds",
+        Unit::Seconds,
+        "From the head of an HTTP request to the head of its response, by method and route."
+    );
+    describe_gauge!("soulbox_http_requests_in_flight", "HTTP requests whose response has not begun.");
+    describe_gauge!("soulbox_build_info", "1, with the version of the server as a label.");
+    describe_gauge!("soulbox_ready", "Whether the zygotes of all bundles are up.");
+    metrics_process::Collector::default().describe();
+}
+
 impl MetricsHandle {
     /// All metrics in Prometheus' text format.
     pub(crate) fn render(&self) -> String {
+        // What the kernel tells of this process is asked for now.
+        metrics_process::Collector::default().collect();
         self.0.render()
     }
 }
@@ -83,10 +112,13 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         route: request.extensions().get::<MatchedPath>().cloned(),
         status: None,
     };
+    gauge!(IN_FLIGHT).increment(1.0);
     let response = next.run(request).await;
     seen.status = Some(response.status());
     response
 }
+
+const IN_FLIGHT: &str = "soulbox_http_requests_in_flight";
 
 /// A request under way, counted when dropped.
 struct Seen {
@@ -102,7 +134,9 @@ impl Drop for Seen {
         let status = self.status.as_ref().map_or("disconnected", StatusCode::as_str);
         let elapsed = self.started.elapsed();
         tracing::debug!(method = self.method, route, status, ?elapsed, "request");
-        histogram!("soulbox_http_request_duration_seconds", "route" => route.to_owned()).record(elapsed);
+        gauge!(IN_FLIGHT).decrement(1.0);
+        let labels = [("method", self.method.to_owned()), ("route", route.to_owned())];
+        histogram!("soulbox_http_request_duration_seconds", &labels).record(elapsed);
         let labels =
             [("method", self.method.to_owned()), ("route", route.to_owned()), ("status", status.to_owned())];
         counter!("soulbox_http_requests_total", &labels).increment(1);
@@ -124,7 +158,9 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
-    PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), &BYTES)
 }
 
 #[cfg(test)]
@@ -166,8 +202,9 @@ mod tests {
         for line in [
             r#"soulbox_http_requests_total{method="GET",route="/things/{id}",status="200"} 2"#,
             r#"soulbox_http_requests_total{method="other",route="other",status="404"} 2"#,
-            r#"soulbox_http_request_duration_seconds_count{route="/things/{id}"} 2"#,
-            r#"soulbox_http_request_duration_seconds_bucket{route="other",le="60"} 2"#,
+            r#"soulbox_http_request_duration_seconds_count{method="GET",route="/things/{id}"} 2"#,
+            r#"soulbox_http_request_duration_seconds_bucket{method="other",route="other",le="60"} 2"#,
+            "soulbox_http_requests_in_flight 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
@@ -186,6 +223,6 @@ mod tests {
 
     #[test]
     fn buckets_are_in_order() {
-        assert!(SECONDS.is_sorted());
+        assert!(SECONDS.is_sorted() && BYTES.is_sorted());
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt;
 use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
+use tracing::Instrument;
 
 use crate::admission::{Admission, Bounds, Place, Refusal};
 use crate::attendant::Attendant;
@@ -176,6 +177,7 @@ impl Engine {
         let instance = Arc::new(Instance::claim(&config.state_dir, config.rights)?);
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
         let attendant = Attendant::new(&config, &instance);
+        let observers = Observers::new(&config);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
@@ -194,7 +196,7 @@ impl Engine {
             unenforced,
             fleet,
             attendant,
-            observers: Observers::new(),
+            observers,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         });
@@ -343,13 +345,21 @@ impl Engine {
         });
         self.registry.add(&ticket);
         let facts = Facts::new(request.tenant.clone(), &keeper);
+        // Of the highest level: whatever is logged of an execution, at any level, has its id.
+        let span = tracing::error_span!(
+            "execution",
+            execution_id = %ticket.id(),
+            bundle = keeper.bundle().name(),
+            key = request.tenant.as_ref().map(Tenant::as_str),
+        );
         let job = Job { keeper: Arc::clone(&*keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         // One task from here to the answer: each further one would be a thread that is woken for it.
-        tokio::spawn(async move {
+        let supervise = async move {
+            tracing::debug!("an execution was taken");
             let run = Arc::clone(&engine).execute(supervised.clone(), place, job);
             let outcome = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
-                tracing::error!(id = %supervised.id(), "an execution panicked");
+                tracing::error!("an execution panicked");
                 let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
                 let detail = "an error inside the server ended this execution".to_owned();
                 Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
@@ -359,12 +369,15 @@ impl Engine {
             // Who waits for the answer has it first, and then the processor for a moment.
             tokio::task::yield_now().await;
             engine.observers.ended(&outcome, &facts);
+            let total_ms = outcome.timing.total.as_secs_f64() * 1e3;
+            tracing::debug!(status = outcome.status.as_str(), total_ms, "an execution has ended");
             if engine.has_idle_core() {
                 tokio::time::sleep(PARKING_PAUSE).await;
             }
             // Held until here: the version that an execution came to is not stopped before it has ended.
             engine.park(&keeper);
-        });
+        };
+        tokio::spawn(supervise.instrument(span));
         Ok(ticket)
     }
 
@@ -474,6 +487,7 @@ impl Engine {
             );
         };
         ticket.set_running();
+        tracing::debug!("an execution runs");
         let started = Instant::now();
         let done = job.run(&ticket, &self).await;
         let elapsed = started.elapsed();
@@ -498,7 +512,7 @@ impl Engine {
                 Outcome::of_run(subject, *report, kind, timing, compilation)
             }
             Err(detail) => {
-                tracing::error!(id = %ticket.id(), error = detail, "an execution could not be run");
+                tracing::error!(error = detail, "an execution could not be run");
                 without_run(Status::InternalError, detail)
             }
         }

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::{Engine, EngineConfig};
 use crate::info::{BundleInfo, LanguageInfo};
 use crate::keeper::{Hold, Keeper, Premises};
+use crate::metrics::begin_bundle;
 use crate::pool::Pool;
 use crate::request::{RequestError, Target};
 use crate::roster::{Entry, Roster};
@@ -91,6 +92,7 @@ impl Fleet {
     ) -> Self {
         let premises = Arc::new(Premises::new(instance, pool, config));
         let entry = |(name, found): (String, Result<Bundle, LoadError>)| {
+            begin_bundle(&name);
             let keeper = found
                 .map_err(|error| error_chain(&error))
                 .and_then(|bundle| Keeper::new(bundle, &premises).map_err(|error| error_chain(&error)));
@@ -227,7 +229,10 @@ impl Fleet {
         };
         let before = self.roster_mut().put(name, Entry::Served(keeper));
         Ok(match before {
-            None => Change::Added,
+            None => {
+                begin_bundle(name);
+                Change::Added
+            }
             Some(entry) => {
                 self.retire(entry);
                 Change::Replaced

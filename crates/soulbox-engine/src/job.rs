@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use globset::GlobSet;
 use soulbox_bundle::{Places, Unavailable};
 use soulbox_sandbox::{Ended, RunReport, SpawnError, WORKSPACE, Workload, WorkloadFile, Zygote, error_chain};
+use tracing::Instrument;
 
 use crate::compile::{Built, CacheKey, Compilation};
 use crate::engine::Engine;
@@ -220,7 +221,7 @@ async fn in_sandbox(
                 if engine.is_busy() {
                     remains.gone().await;
                 } else {
-                    tokio::spawn(remains.gone());
+                    tokio::spawn(remains.gone().in_current_span());
                 }
                 return Ok(Some((report, kind)));
             }
@@ -243,7 +244,7 @@ async fn find_zygote(
     }
     // In a task of its own: a start that nobody waits for any more is the next one's gain.
     let starting = Arc::clone(keeper);
-    let start = tokio::spawn(async move { starting.zygote().await });
+    let start = tokio::spawn(async move { starting.zygote().await }.in_current_span());
     match ticket.cancellation().run_until_cancelled(start).await {
         None => Ok(None),
         Some(Ok(Ok(zygote))) => Ok(Some(zygote)),

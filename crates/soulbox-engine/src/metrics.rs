@@ -6,11 +6,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use metrics::{Counter, Histogram, Unit, counter, histogram};
+use metrics::{Counter, Histogram, Unit, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
 use crate::admission::{Refusal, RefusalReason};
+use crate::engine::EngineConfig;
 use crate::execution::{Outcome, StartKind, Status};
+
+/// The counters of a bundle are there before they first count: what appears with 1 shows no increase.
+pub(crate) fn begin_bundle(bundle: &str) {
+    counter!("soulbox_zygote_renewals_total", "bundle" => bundle.to_owned()).absolute(0);
+    let failed =
+        counter!("soulbox_bundle_reloads_total", "bundle" => bundle.to_owned(), "result" => "failed");
+    failed.absolute(0);
+}
 
 /// The metrics of executions, which are looked up once and not for each.
 #[derive(Debug)]
@@ -35,8 +44,10 @@ struct OfLanguage {
 }
 
 impl ExecutionMetrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(config: &EngineConfig) -> Self {
         describe();
+        gauge!("soulbox_executions_running_max").set(config.max_concurrent as f64);
+        gauge!("soulbox_executions_queued_max").set(config.max_queued as f64);
         // A counter that is not there before it first counts would show no increase then.
         for reason in RefusalReason::NAMES {
             counter!("soulbox_rejected_total", "reason" => reason).absolute(0);
@@ -163,6 +174,8 @@ fn describe() {
     );
     describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
     describe_counter!("soulbox_bundle_reloads_total", "Reloads of bundles, by bundle and result.");
+    describe_gauge!("soulbox_executions_running_max", "Executions that can run at once.");
+    describe_gauge!("soulbox_executions_queued_max", "Executions that can wait for a place to run.");
     describe_gauge!("soulbox_executions_running", "Executions that run.");
     describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");
     describe_gauge!(

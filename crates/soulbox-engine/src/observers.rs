@@ -8,6 +8,7 @@ use std::sync::Arc;
 use soulbox_bundle::Digest;
 
 use crate::admission::Refusal;
+use crate::engine::EngineConfig;
 use crate::execution::Outcome;
 use crate::keeper::Keeper;
 use crate::metrics::ExecutionMetrics;
@@ -37,8 +38,8 @@ pub(crate) struct Observers {
 }
 
 impl Observers {
-    pub(crate) fn new() -> Self {
-        Observers { metrics: ExecutionMetrics::new() }
+    pub(crate) fn new(config: &EngineConfig) -> Self {
+        Observers { metrics: ExecutionMetrics::new(config) }
     }
 
     /// An execution is about to end. Whoever has its answer must find it counted, so this comes before the answer, and

@@ -169,7 +169,13 @@ impl Pool {
     pub(crate) fn allot(&self, present: &[Present<'_>]) {
         for (bundle, share) in self.shares().iter() {
             if present.iter().all(|it| it.bundle != bundle) {
-                share.allotted.store(0, Ordering::Release);
+                // Only where it changes: what was never there has no metrics.
+                if share.allotted.swap(0, Ordering::AcqRel) > 0 {
+                    for name in ["soulbox_pool_wanted", "soulbox_pool_predicted", "soulbox_pool_memory_bytes"]
+                    {
+                        metrics::gauge!(name, "bundle" => bundle.clone()).set(0.0);
+                    }
+                }
                 // What is not there needs no prediction, but learns that nobody comes.
                 share.demand().tick(self.began.elapsed(), unix_time_s());
             }

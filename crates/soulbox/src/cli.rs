@@ -12,6 +12,9 @@ use soulbox_bench::{Mix, Payload, Tolerance};
 use soulbox_client::{ClientError, Server};
 use soulbox_engine::LimitName;
 
+use crate::commands::monitoring::MonitoringFile;
+use crate::logging::LogFormat;
+
 /// Runs untrusted code, fast and safely, without Docker.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -22,6 +25,9 @@ pub(crate) struct Cli {
     /// Log more, to standard error
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+    /// Form of the log, which goes to standard error
+    #[arg(long, global = true, env = "SOULBOX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Pretty)]
+    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -48,6 +54,11 @@ pub(crate) enum Command {
     Bundle(BundleCommand),
     /// Measure a running server: throughput and latency under load
     Bench(Box<BenchArgs>),
+    /// Print what Prometheus and Grafana need to watch a server
+    Monitoring {
+        /// The file
+        file: MonitoringFile,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

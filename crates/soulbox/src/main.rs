@@ -9,6 +9,7 @@ use clap::Parser;
 mod cli;
 mod commands;
 mod config;
+mod logging;
 mod rights;
 mod units;
 
@@ -29,7 +30,12 @@ fn main() -> ExitCode {
         _ => {}
     }
     let cli = Cli::parse();
-    init_logging(&cli);
+    let level = match (&cli.command, cli.verbose) {
+        (_, true) => "debug",
+        (Command::Serve(_), false) => "info",
+        (_, false) => "error",
+    };
+    logging::init(level, cli.log_format);
     let result = match cli.command {
         Command::Run(args) => commands::run::run(*args, cli.state_dir),
         Command::Serve(args) => commands::serve::serve(args, cli.state_dir),
@@ -37,24 +43,11 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
         Command::Bundle(command) => commands::bundle::bundle(command, cli.state_dir),
         Command::Bench(args) => commands::bench::bench(*args),
+        Command::Monitoring { file } => Ok(commands::monitoring::monitoring(file)),
         Command::Completions { shell } => commands::completions(shell),
     };
     result.unwrap_or_else(|error| {
         units::say(&format!("{error:#}"));
         ExitCode::from(OWN_ERROR)
     })
-}
-
-fn init_logging(cli: &Cli) {
-    use tracing_subscriber::EnvFilter;
-    // libcontainer logs as errors what it also returns, and as warnings what hosts usually lack.
-    const QUIET: &str = "libcontainer=off,libcgroups=off";
-    let level = match (&cli.command, cli.verbose) {
-        (_, true) => "debug",
-        (Command::Serve(_), false) => "info",
-        (_, false) => "error",
-    };
-    let filter = EnvFilter::try_from_env("SOULBOX_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(format!("{level},{QUIET},h2=info,hyper=info")));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
 }

@@ -56,7 +56,7 @@ struct Soak {
 const FUZZ_SECONDS: u64 = 60;
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 20] = [
+const NEEDED: [(&str, &str); 21] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/cc", "gcc"),
@@ -75,6 +75,8 @@ const NEEDED: [(&str, &str); 20] = [
     // Perl with its modules; the interpreter alone is in perl-base.
     ("/usr/bin/prove", "perl"),
     ("/usr/bin/python3", "python3"),
+    // With promtool.
+    ("/usr/bin/prometheus", "prometheus"),
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/bin/skopeo", "skopeo"),

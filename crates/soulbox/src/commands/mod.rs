@@ -12,6 +12,7 @@ pub(crate) mod attack;
 pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod doctor;
+pub(crate) mod monitoring;
 pub(crate) mod run;
 pub(crate) mod serve;
 

@@ -27,6 +27,7 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     // From here on it does not end the server.
     let hangup = signal(SignalKind::hangup())?;
     let metrics = soulbox_api::install_metrics()?;
+    crate::logging::describe_metrics();
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
