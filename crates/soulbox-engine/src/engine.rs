@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use soulbox_accounting::{Accounts, AccountsConfig, AccountsError, Prices};
 use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
 
+use crate::accounting;
 use crate::admission::{Admission, Bounds, Place, Refusal};
 use crate::attendant::Attendant;
 use crate::compile::Binaries;
@@ -69,6 +71,10 @@ pub struct EngineConfig {
     pub parked: ParkedConfig,
     /// When a zygote has been forked often or long enough.
     pub renewal: Renewal,
+    /// Where and for how long it is kept what executions used; `None` for not at all.
+    pub accounting: Option<AccountsConfig>,
+    /// What use costs, where it costs something.
+    pub prices: Option<Prices>,
 }
 
 /// When a zygote is replaced by a new one, with another layout of memory. It is looked at when a run ends.
@@ -108,6 +114,8 @@ impl EngineConfig {
                 after_runs: NonZeroU64::new(10_000),
                 after: Some(Duration::from_secs(60 * 60)),
             },
+            accounting: None,
+            prices: None,
         }
     }
 }
@@ -128,6 +136,9 @@ pub enum StartError {
         /// Why there are no cgroups.
         reason: String,
     },
+    /// Nobody can keep accounts.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
 }
 
 /// A request that was not taken.
@@ -170,6 +181,7 @@ impl Engine {
     pub fn new(config: EngineConfig, catalogue: Catalogue) -> Result<Arc<Self>, StartError> {
         let instance = Arc::new(Instance::claim(&config.state_dir, config.rights)?);
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
+        let accounts = config.accounting.clone().map(Accounts::begin).transpose()?;
         let attendant = Attendant::new(&config, &instance);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
         let engine = Arc::new(Engine {
@@ -189,7 +201,7 @@ impl Engine {
             unenforced,
             fleet,
             attendant,
-            observers: Observers::new(),
+            observers: Observers::new(accounts),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         });
@@ -291,6 +303,16 @@ impl Engine {
         reload.await.unwrap_or(Err(ReloadError::Interrupted))
     }
 
+    /// What executions used, where that is kept.
+    pub fn accounts(&self) -> Option<&Arc<Accounts>> {
+        self.observers.accounts()
+    }
+
+    /// What use costs, where it costs something.
+    pub fn prices(&self) -> Option<&Prices> {
+        self.config.prices.as_ref()
+    }
+
     /// A known execution of this tenant. Those of others are unknown to it.
     pub fn find(&self, id: &str, tenant: Option<&Tenant>) -> Option<Ticket> {
         self.registry.get(id).filter(|ticket| ticket.tenant() == tenant)
@@ -342,13 +364,14 @@ impl Engine {
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         tokio::spawn(async move {
             let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, job));
-            let outcome = run.await.unwrap_or_else(|error| {
+            let mut outcome = run.await.unwrap_or_else(|error| {
                 tracing::error!(%error, id = %supervised.id(), "an execution panicked");
                 let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
                 let detail = "an error inside the server ended this execution".to_owned();
                 Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
             });
-            engine.observers.ending(&outcome);
+            outcome.cost = engine.prices().map(|prices| prices.of_execution(&accounting::figures(&outcome)));
+            engine.observers.ending(&outcome, &facts);
             let outcome = engine.registry.end(&supervised, outcome);
             engine.observers.ended(&outcome, &facts);
             // Held until here: the version that an execution came to is not stopped before it has ended.
@@ -514,6 +537,10 @@ impl Engine {
         }
         self.attendant.save().await;
         self.fleet.close().await;
+        if let Some(accounts) = self.accounts().cloned() {
+            // Every execution has been told to it by now.
+            let _ = tokio::task::spawn_blocking(move || accounts.close()).await;
+        }
     }
 }
 

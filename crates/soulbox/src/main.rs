@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod config;
 mod rights;
+mod table;
 mod units;
 
 use cli::{Cli, Command};
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
         Command::Bundle(command) => commands::bundle::bundle(command, cli.state_dir),
         Command::Bench(args) => commands::bench::bench(*args),
+        Command::Accounting(args) => commands::accounting::accounting(&args),
+        Command::Cost(args) => commands::cost::cost(&args),
         Command::Completions { shell } => commands::completions(shell),
     };
     result.unwrap_or_else(|error| {
