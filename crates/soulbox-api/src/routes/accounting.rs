@@ -165,10 +165,10 @@ fn time(text: &str, now: SystemTime) -> Result<SystemTime, String> {
     if let Ok(timestamp) = text.replace(' ', "+").parse::<jiff::Timestamp>() {
         return Ok(timestamp.into());
     }
-    if let Ok(date) = text.parse::<jiff::civil::Date>()
-        && let Ok(day) = date.to_zoned(TimeZone::UTC)
-    {
-        return Ok(day.timestamp().into());
+    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+        // The last day of all is no moment everywhere on earth.
+        let day = date.to_zoned(TimeZone::UTC).map_or(jiff::Timestamp::MAX, |day| day.timestamp());
+        return Ok(day.into());
     }
     let ago = humantime::parse_duration(text).ok().and_then(|ago| now.checked_sub(ago));
     ago.ok_or_else(|| {
@@ -216,6 +216,7 @@ mod tests {
             ("2027-01-15T09:00:00 01:00", 1_800_000_000),
             ("2027-01-15", 1_799_971_200),
             ("1h", 1_799_996_400),
+            ("9999-12-31", 253_402_207_200),
             ("7days", 1_799_395_200),
             ("0s", 1_800_000_000),
         ] {
