@@ -146,6 +146,8 @@ impl Holdings {
 
 /// What a server holds of the host now.
 pub(crate) fn holdings(server: &Server) -> Holdings {
+    // The store of accounts is opened when there is something to write. Whoever asks waits for that.
+    server.get("/v1/accounting");
     let pid = server.pid().as_raw();
     let mut processes: Vec<_> = server.cgroups().iter().flat_map(|cgroup| processes_below(cgroup)).collect();
     processes.sort();

@@ -28,6 +28,8 @@ pub(crate) struct Traces {
 impl Traces {
     /// What there is now, or why the server is not idle.
     pub(crate) fn take(server: &Server) -> Result<Self, String> {
+        // Opens the store of accounts, where nothing has yet.
+        server.get("/v1/accounting");
         let leaves = server.leaves();
         let names: BTreeSet<_> = leaves.iter().map(|leaf| leaf.file_name().unwrap()).collect();
         if names.iter().any(|name| !name.to_string_lossy().starts_with("parked-")) {

@@ -34,11 +34,13 @@ pub(crate) enum ErrorCode {
     StringsTooLong,
     FilesTooLarge,
     LimitOutOfRange,
+    InvalidTimeRange,
     Unauthorized,
     OperatorOnly,
     NotFound,
     ExecutionNotFound,
     BundleNotFound,
+    AccountingOff,
     MethodNotAllowed,
     RequestTimeout,
     BundleInvalid,
@@ -48,6 +50,7 @@ pub(crate) enum ErrorCode {
     InternalError,
     LanguageUnavailable,
     BundleUnavailable,
+    AccountingUnavailable,
     Draining,
     NotReady,
 }
@@ -80,10 +83,13 @@ impl ErrorCode {
             | Code::StringTooLong
             | Code::StringsTooLong
             | Code::FilesTooLarge
-            | Code::LimitOutOfRange => StatusCode::BAD_REQUEST,
+            | Code::LimitOutOfRange
+            | Code::InvalidTimeRange => StatusCode::BAD_REQUEST,
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
             Code::OperatorOnly => StatusCode::FORBIDDEN,
-            Code::NotFound | Code::ExecutionNotFound | Code::BundleNotFound => StatusCode::NOT_FOUND,
+            Code::NotFound | Code::ExecutionNotFound | Code::BundleNotFound | Code::AccountingOff => {
+                StatusCode::NOT_FOUND
+            }
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Code::BundleInvalid => StatusCode::CONFLICT,
@@ -91,9 +97,11 @@ impl ErrorCode {
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            Code::LanguageUnavailable | Code::BundleUnavailable | Code::Draining | Code::NotReady => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Code::LanguageUnavailable
+            | Code::BundleUnavailable
+            | Code::AccountingUnavailable
+            | Code::Draining
+            | Code::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

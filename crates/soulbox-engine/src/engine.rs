@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
+use soulbox_accounting::{Accounts, AccountsConfig, AccountsError, Prices};
 use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
 use tracing::Instrument;
 
+use crate::accounting;
 use crate::admission::{Admission, Bounds, Place, Refusal};
 use crate::attendant::Attendant;
 use crate::compile::Binaries;
@@ -75,6 +77,10 @@ pub struct EngineConfig {
     pub parked: ParkedConfig,
     /// When a zygote has been forked often or long enough.
     pub renewal: Renewal,
+    /// Where and for how long it is kept what executions used; `None` for not at all.
+    pub accounting: Option<AccountsConfig>,
+    /// What use costs, where it costs something.
+    pub prices: Option<Prices>,
 }
 
 /// When a zygote is replaced by a new one, with another layout of memory. It is looked at when a run ends.
@@ -114,6 +120,8 @@ impl EngineConfig {
                 after_runs: NonZeroU64::new(10_000),
                 after: Some(Duration::from_secs(60 * 60)),
             },
+            accounting: None,
+            prices: None,
         }
     }
 }
@@ -134,6 +142,9 @@ pub enum StartError {
         /// Why there are no cgroups.
         reason: String,
     },
+    /// Nobody can keep accounts.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
 }
 
 /// A request that was not taken.
@@ -176,8 +187,9 @@ impl Engine {
     pub fn new(config: EngineConfig, catalogue: Catalogue) -> Result<Arc<Self>, StartError> {
         let instance = Arc::new(Instance::claim(&config.state_dir, config.rights)?);
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
+        let accounts = config.accounting.clone().map(Accounts::begin).transpose()?;
         let attendant = Attendant::new(&config, &instance);
-        let observers = Observers::new(&config);
+        let observers = Observers::new(&config, accounts);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
@@ -298,6 +310,16 @@ impl Engine {
         reload.await.unwrap_or(Err(ReloadError::Interrupted))
     }
 
+    /// What executions used, where that is kept.
+    pub fn accounts(&self) -> Option<&Arc<Accounts>> {
+        self.observers.accounts()
+    }
+
+    /// What use costs, where it costs something.
+    pub fn prices(&self) -> Option<&Prices> {
+        self.config.prices.as_ref()
+    }
+
     /// A known execution of this tenant. Those of others are unknown to it.
     pub fn find(&self, id: &str, tenant: Option<&Tenant>) -> Option<Ticket> {
         self.registry.get(id).filter(|ticket| ticket.tenant() == tenant)
@@ -358,13 +380,14 @@ impl Engine {
         let supervise = async move {
             tracing::debug!("an execution was taken");
             let run = Arc::clone(&engine).execute(supervised.clone(), place, job);
-            let outcome = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+            let mut outcome = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!("an execution panicked");
                 let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
                 let detail = "an error inside the server ended this execution".to_owned();
                 Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
             });
-            engine.observers.ending(&outcome);
+            outcome.cost = engine.prices().map(|prices| prices.of_execution(&accounting::figures(&outcome)));
+            engine.observers.ending(&outcome, &facts);
             let outcome = engine.registry.end(&supervised, outcome);
             // Who waits for the answer has it first, and then the processor for a moment.
             tokio::task::yield_now().await;
@@ -539,6 +562,10 @@ impl Engine {
         }
         self.attendant.save().await;
         self.fleet.close().await;
+        if let Some(accounts) = self.accounts().cloned() {
+            // Every execution has been told to it by now.
+            let _ = tokio::task::spawn_blocking(move || accounts.close()).await;
+        }
     }
 }
 

@@ -178,6 +178,8 @@ pub struct Outcome {
     pub timing: Timing,
     /// What it used.
     pub usage: Usage,
+    /// What that cost, where use costs something.
+    pub cost: Option<f64>,
     /// The limits that it was given.
     pub limits: Limits,
     /// Those of them that were not in force.
@@ -222,6 +224,7 @@ impl Outcome {
             start_kind: None,
             timing,
             usage: Usage::NOTHING,
+            cost: None,
             limits: subject.limits,
             unenforced: subject.unenforced,
             files: Vec::new(),
@@ -260,6 +263,7 @@ impl Outcome {
             exit_code,
             signal,
             usage: Usage::of(&report),
+            cost: None,
             stdout: report.stdout.bytes,
             stderr: report.stderr.bytes,
             stdout_truncated: report.stdout.truncated,

@@ -10,6 +10,7 @@
 //!        └──────────────────────────── Ticket: cancel, wait ◄────────────────────────┘
 //! ```
 
+mod accounting;
 mod admission;
 mod attendant;
 mod compile;

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use soulbox_accounting::Accounts;
 use soulbox_bundle::Digest;
 
+use crate::accounting;
 use crate::admission::Refusal;
 use crate::engine::EngineConfig;
 use crate::execution::Outcome;
@@ -18,10 +20,8 @@ use crate::request::Tenant;
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     /// Whose it is.
-    #[allow(dead_code, reason = "for those who keep accounts")]
     pub(crate) tenant: Option<Tenant>,
     /// The version of the bundle it ran in.
-    #[allow(dead_code, reason = "for those who keep accounts")]
     pub(crate) bundle_digest: Digest,
 }
 
@@ -35,17 +35,26 @@ impl Facts {
 #[derive(Debug)]
 pub(crate) struct Observers {
     metrics: ExecutionMetrics,
+    accounts: Option<Arc<Accounts>>,
 }
 
 impl Observers {
-    pub(crate) fn new(config: &EngineConfig) -> Self {
-        Observers { metrics: ExecutionMetrics::new(config) }
+    pub(crate) fn new(config: &EngineConfig, accounts: Option<Accounts>) -> Self {
+        Observers { metrics: ExecutionMetrics::new(config), accounts: accounts.map(Arc::new) }
+    }
+
+    /// Those that are kept.
+    pub(crate) fn accounts(&self) -> Option<&Arc<Accounts>> {
+        self.accounts.as_ref()
     }
 
     /// An execution is about to end. Whoever has its answer must find it counted, so this comes before the answer, and
     /// is for counters alone.
-    pub(crate) fn ending(&self, outcome: &Outcome) {
+    pub(crate) fn ending(&self, outcome: &Outcome, facts: &Facts) {
         self.metrics.ended(outcome);
+        if let Some(accounts) = &self.accounts {
+            accounts.record(accounting::record(outcome, facts.tenant.as_ref(), &facts.bundle_digest));
+        }
     }
 
     /// An execution has ended, whatever its end was, and its answer is on its way.

@@ -59,6 +59,10 @@ pub(crate) enum Command {
         /// The file
         file: MonitoringFile,
     },
+    /// Show what executions used, as a running server has recorded it
+    Accounting(AccountingArgs),
+    /// Show what executions cost, beside what they would cost elsewhere
+    Cost(CostArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -159,7 +163,6 @@ pub(crate) struct DoctorArgs {
 
 /// Which running server a command shows, and how.
 #[derive(Debug, Args)]
-#[allow(dead_code, reason = "the commands that show a running server have it in common")]
 pub(crate) struct ServerArgs {
     /// The server; where it needs an API key, that is taken from SOULBOX_API_KEY
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
@@ -169,7 +172,6 @@ pub(crate) struct ServerArgs {
     pub(crate) json: bool,
 }
 
-#[allow(dead_code, reason = "the commands that show a running server have it in common")]
 impl ServerArgs {
     pub(crate) fn connect(&self) -> Result<Server, ClientError> {
         Server::from_environment(&self.server)
@@ -235,6 +237,65 @@ pub(crate) struct BenchArgs {
     /// By how much a figure may be worse than the baseline's
     #[arg(long, value_name = "SHARE", default_value = "5%")]
     pub(crate) tolerance: Tolerance,
+}
+
+/// The time that is told of.
+#[derive(Debug, Args)]
+pub(crate) struct PeriodArgs {
+    /// Executions that ended from then on: 2026-01-31T12:00:00Z, 2026-01-31, or for a time before now 90m, 24h, 7days
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub(crate) from: String,
+    /// And before then [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+}
+
+impl PeriodArgs {
+    /// As the server wants it.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        let to = self.to.clone().map(|to| ("to", to));
+        [("from", self.from.clone())].into_iter().chain(to).collect()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountingArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) period: PeriodArgs,
+    /// One line for each of these: key, language, bundle, status, start_kind
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "key,language")]
+    pub(crate) group_by: Vec<String>,
+    /// And for each minute, hour or day
+    #[arg(long, value_name = "LENGTH")]
+    pub(crate) bucket: Option<String>,
+    /// Print a table with commas (CSV)
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+}
+
+/// What is to be said of `cost` beyond its description.
+const COST_NOTES: &str = "\
+Without any price here it shows what the server's own prices make of it. With one, the same use is priced a second
+time, at the prices given here, those that are not given being 0: of another provider, or of machines of one's own.";
+
+#[derive(Debug, Args)]
+#[command(after_help = COST_NOTES)]
+pub(crate) struct CostArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) period: PeriodArgs,
+    /// What an hour of one core costs elsewhere
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) core_hour: Option<f64>,
+    /// What an hour of 2^30 bytes of memory costs elsewhere
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) gb_hour: Option<f64>,
+    /// What each execution costs elsewhere
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) per_execution: Option<f64>,
 }
 
 #[derive(Debug, Args)]

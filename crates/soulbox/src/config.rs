@@ -15,6 +15,10 @@ use soulbox_bundle::store::BundleName;
 use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
 use soulbox_engine::{EngineConfig, IdSupply, Limits, ParkedConfig, Rights};
 
+mod accounting;
+
+use accounting::{RawAccounting, RawPrices};
+
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 /// How long running executions may take to end after the server was asked to.
@@ -49,6 +53,9 @@ struct RawConfig {
     zygote_max_age: Option<String>,
     max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
+    metrics: Option<bool>,
+    accounting: RawAccounting,
+    prices: Option<RawPrices>,
 }
 
 /// Always so many, or by demand within bounds.
@@ -98,6 +105,7 @@ pub(crate) struct ServeConfig {
     pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) drain_grace: Duration,
+    pub(crate) metrics: bool,
 }
 
 impl ServeConfig {
@@ -173,6 +181,8 @@ impl ServeConfig {
         if let Some(size) = raw.max_binaries_memory {
             engine.binaries_bytes = size.as_u64();
         }
+        engine.accounting = raw.accounting.resolve(&engine.state_dir).context("accounting")?;
+        engine.prices = raw.prices.map(RawPrices::resolve).transpose().context("prices")?;
         let drain_grace = raw.drain_grace.as_deref().map(duration).transpose().context("drain_grace")?;
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
@@ -181,6 +191,7 @@ impl ServeConfig {
             api_keys: keys,
             max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
+            metrics: raw.metrics.unwrap_or(true),
         })
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod logging;
 mod rights;
+mod table;
 mod units;
 
 use cli::{Cli, Command};
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
         Command::Bundle(command) => commands::bundle::bundle(command, cli.state_dir),
         Command::Bench(args) => commands::bench::bench(*args),
         Command::Monitoring { file } => Ok(commands::monitoring::monitoring(file)),
+        Command::Accounting(args) => commands::accounting::accounting(&args),
+        Command::Cost(args) => commands::cost::cost(&args),
         Command::Completions { shell } => commands::completions(shell),
     };
     result.unwrap_or_else(|error| {

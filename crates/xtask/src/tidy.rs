@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 mod specification;
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     (
         "soulbox",
         &[
+            "soulbox-accounting",
             "soulbox-api",
             "soulbox-attack",
             "soulbox-bench",
@@ -22,11 +23,12 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "soulbox-sandbox",
         ],
     ),
-    ("soulbox-api", &["soulbox-engine"]),
+    ("soulbox-accounting", &[]),
+    ("soulbox-api", &["soulbox-accounting", "soulbox-engine"]),
     ("soulbox-attack", &["soulbox-engine"]),
     ("soulbox-bench", &[]),
     ("soulbox-client", &[]),
-    ("soulbox-engine", &["soulbox-bundle", "soulbox-demand", "soulbox-sandbox"]),
+    ("soulbox-engine", &["soulbox-accounting", "soulbox-bundle", "soulbox-demand", "soulbox-sandbox"]),
     ("soulbox-demand", &[]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
@@ -186,6 +188,7 @@ fn errors_are_enumerated() {
         }
     }
     for name in [
+        "soulbox-accounting",
         "soulbox-api",
         "soulbox-attack",
         "soulbox-bench",

@@ -2,6 +2,7 @@
 //!
 //! Owns which path leads to which handler, and which of them need a key. Handlers only convert and pass on.
 
+mod accounting;
 mod bundles;
 mod executions;
 mod health;
@@ -22,6 +23,7 @@ use crate::metrics::MetricsHandle;
 use crate::openapi;
 use crate::stack::assemble;
 
+pub(crate) use accounting::{__path_show_accounting, show_accounting};
 pub(crate) use bundles::{
     __path_get_bundle, __path_list_bundles, __path_reload_bundle, get_bundle, list_bundles, reload_bundle,
 };
@@ -67,7 +69,8 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
         .route("/v1/bundles", get(list_bundles))
         .route("/v1/bundles/{name}", get(get_bundle))
         .route("/v1/bundles/{name}/reload", post(reload_bundle))
-        .route("/v1/languages", get(list_languages));
+        .route("/v1/languages", get(list_languages))
+        .route("/v1/accounting", get(show_accounting));
     if app.metrics.is_some() {
         guarded = guarded.route("/metrics", get(show_metrics));
     }

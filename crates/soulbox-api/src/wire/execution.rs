@@ -121,7 +121,7 @@ impl<'a> From<&'a Outcome> for Execution<'a> {
             compile: outcome.compilation.as_ref().map(Compilation::from),
             start_kind: outcome.start_kind.map(ExecutionStartKind::from),
             timing: outcome.timing.into(),
-            usage: outcome.usage.into(),
+            usage: Usage::from(outcome.usage).costing(outcome.cost),
             limits: outcome.limits.into(),
             unenforced_limits: names(outcome.unenforced),
             files: outcome.files.iter().map(OutputFile::from).collect(),

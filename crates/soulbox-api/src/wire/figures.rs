@@ -46,6 +46,11 @@ pub(super) struct Usage {
     /// Bytes on its file system at the end, beyond the files it was given.
     #[schema(required)]
     disk_written_bytes: Option<u64>,
+    /// What the execution cost, its compiler included, in the currency that `/v1/accounting` tells. Only there where the
+    /// operator has set prices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64, required = false)]
+    cost: Option<f64>,
 }
 
 impl From<soulbox_engine::Timing> for Timing {
@@ -67,7 +72,15 @@ impl From<soulbox_engine::Usage> for Usage {
             memory_peak_bytes: usage.memory_peak_bytes,
             pids_peak: usage.pids_peak,
             disk_written_bytes: Some(usage.disk_written_bytes),
+            cost: None,
         }
+    }
+}
+
+impl Usage {
+    /// The same with what it cost, where it cost something.
+    pub(super) fn costing(self, cost: Option<f64>) -> Self {
+        Usage { cost, ..self }
     }
 }
 

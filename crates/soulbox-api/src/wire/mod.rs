@@ -2,6 +2,7 @@
 //!
 //! Owns the shape of version 1 of the API. The engine's types never leave or enter unconverted.
 
+mod accounting;
 mod bundle;
 mod compilation;
 mod content;
@@ -14,6 +15,7 @@ mod number;
 mod request;
 mod state;
 
+pub(crate) use accounting::Accounting;
 pub(crate) use bundle::{Bundle, BundleList};
 pub(crate) use execution::Execution;
 pub use execution::execution_json;

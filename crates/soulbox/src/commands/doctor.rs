@@ -180,6 +180,7 @@ fn engine_checks(config: EngineConfig) -> anyhow::Result<Tried> {
                     StartError::Instance(_) => {
                         ("state directory", "choose another --state-dir, or run as root")
                     }
+                    StartError::Accounts(_) => ("threads", "raise the limit of processes (ulimit -u)"),
                 };
                 let detail = format!("{:#}", anyhow::Error::from(error));
                 let checks = vec![check(name, Verdict::Failed, detail, Some(remedy))];

@@ -8,9 +8,11 @@ use clap_complete::Shell;
 
 use crate::cli::Cli;
 
+pub(crate) mod accounting;
 pub(crate) mod attack;
 pub(crate) mod bench;
 pub(crate) mod bundle;
+pub(crate) mod cost;
 pub(crate) mod doctor;
 pub(crate) mod monitoring;
 pub(crate) mod run;

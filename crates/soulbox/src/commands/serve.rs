@@ -26,7 +26,7 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // From here on it does not end the server.
     let hangup = signal(SignalKind::hangup())?;
-    let metrics = soulbox_api::install_metrics()?;
+    let metrics = config.metrics.then(soulbox_api::install_metrics).transpose()?;
     crate::logging::describe_metrics();
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
@@ -41,7 +41,7 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
         async move { engine.warm_up().await }
     });
     let reload = tokio::spawn(reload_when_told(Arc::clone(&engine), hangup));
-    let mut api = ApiConfig { api_keys: config.api_keys, metrics: Some(metrics), ..ApiConfig::default() };
+    let mut api = ApiConfig { api_keys: config.api_keys, metrics, ..ApiConfig::default() };
     api.max_body_bytes = config.max_body_bytes.unwrap_or(api.max_body_bytes);
     let router = soulbox_api::router(Arc::clone(&engine), api);
 
