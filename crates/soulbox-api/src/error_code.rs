@@ -45,6 +45,7 @@ pub(crate) enum ErrorCode {
     BodyTooLarge,
     UnsupportedMediaType,
     QueueFull,
+    TooManyListeners,
     InternalError,
     LanguageUnavailable,
     BundleUnavailable,
@@ -89,7 +90,7 @@ impl ErrorCode {
             Code::BundleInvalid => StatusCode::CONFLICT,
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+            Code::QueueFull | Code::TooManyListeners => StatusCode::TOO_MANY_REQUESTS,
             Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Code::LanguageUnavailable | Code::BundleUnavailable | Code::Draining | Code::NotReady => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -101,6 +102,8 @@ impl ErrorCode {
     pub(crate) fn retry_after(self) -> Option<u64> {
         match self {
             ErrorCode::QueueFull | ErrorCode::NotReady => Some(1),
+            // Somebody may leave at any moment.
+            ErrorCode::TooManyListeners => Some(10),
             // Long enough for another server to be started in its place.
             ErrorCode::Draining => Some(5),
             _ => None,

@@ -10,6 +10,7 @@ use soulbox_bundle::Digest;
 use crate::admission::Refusal;
 use crate::execution::Outcome;
 use crate::keeper::Keeper;
+use crate::live::LiveStatistics;
 use crate::metrics::ExecutionMetrics;
 use crate::request::Tenant;
 
@@ -34,17 +35,29 @@ impl Facts {
 #[derive(Debug)]
 pub(crate) struct Observers {
     metrics: ExecutionMetrics,
+    live: LiveStatistics,
 }
 
 impl Observers {
     pub(crate) fn new() -> Self {
-        Observers { metrics: ExecutionMetrics::new() }
+        Observers { metrics: ExecutionMetrics::new(), live: LiveStatistics::new() }
+    }
+
+    /// What is kept for those who look at what happens now.
+    pub(crate) fn live(&self) -> &LiveStatistics {
+        &self.live
+    }
+
+    /// A request became an execution.
+    pub(crate) fn arrived(&self) {
+        self.live.arrived();
     }
 
     /// An execution is about to end. Whoever has its answer must find it counted, so this comes before the answer, and
     /// is for counters alone.
     pub(crate) fn ending(&self, outcome: &Outcome) {
         self.metrics.ended(outcome);
+        self.live.ended(outcome);
     }
 
     /// An execution has ended, whatever its end was, and its answer is on its way.
@@ -54,5 +67,6 @@ impl Observers {
     /// A request was turned away before it became an execution.
     pub(crate) fn refused(&self, refusal: &Refusal, _tenant: Option<&Tenant>) {
         self.metrics.refused(refusal);
+        self.live.refused();
     }
 }

@@ -11,6 +11,7 @@ use soulbox_attack::Group;
 use soulbox_bench::{Mix, Payload, Tolerance};
 use soulbox_client::{ClientError, Server};
 use soulbox_engine::LimitName;
+use soulbox_top::Sort;
 
 /// Runs untrusted code, fast and safely, without Docker.
 #[derive(Debug, Parser)]
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Bundle(BundleCommand),
     /// Measure a running server: throughput and latency under load
     Bench(Box<BenchArgs>),
+    /// Show what a running server does: what runs, with how much, and end it by a key
+    Top(TopArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -148,7 +151,6 @@ pub(crate) struct DoctorArgs {
 
 /// Which running server a command shows, and how.
 #[derive(Debug, Args)]
-#[allow(dead_code, reason = "the commands that show a running server have it in common")]
 pub(crate) struct ServerArgs {
     /// The server; where it needs an API key, that is taken from SOULBOX_API_KEY
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
@@ -158,11 +160,28 @@ pub(crate) struct ServerArgs {
     pub(crate) json: bool,
 }
 
-#[allow(dead_code, reason = "the commands that show a running server have it in common")]
 impl ServerArgs {
     pub(crate) fn connect(&self) -> Result<Server, ClientError> {
         Server::from_environment(&self.server)
     }
+}
+
+/// What is to be said of `top` beyond its description.
+const TOP_NOTES: &str = "\
+Keys: q leaves, the arrows choose an execution, x ends the chosen one after a question, m, c and t put those with
+the most memory, processors or time first. Without a terminal, the same as --once.";
+
+#[derive(Debug, Args)]
+#[command(after_help = TOP_NOTES)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print what it does now as plain text, and leave
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// What comes first: the most memory, cpu or time
+    #[arg(long, value_name = "BY", default_value = "memory")]
+    pub(crate) sort: Sort,
 }
 
 /// What is to be said of `bench` beyond its description.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 mod specification;
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     (
         "soulbox",
         &[
@@ -20,12 +20,14 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "soulbox-engine",
             "soulbox-image",
             "soulbox-sandbox",
+            "soulbox-top",
         ],
     ),
     ("soulbox-api", &["soulbox-engine"]),
     ("soulbox-attack", &["soulbox-engine"]),
     ("soulbox-bench", &[]),
     ("soulbox-client", &[]),
+    ("soulbox-top", &["soulbox-client"]),
     ("soulbox-engine", &["soulbox-bundle", "soulbox-demand", "soulbox-sandbox"]),
     ("soulbox-demand", &[]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
@@ -193,6 +195,7 @@ fn errors_are_enumerated() {
         "soulbox-build",
         "soulbox-bundle",
         "soulbox-client",
+        "soulbox-top",
         "soulbox-demand",
         "soulbox-image",
         "soulbox-sandbox",

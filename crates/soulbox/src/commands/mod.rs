@@ -14,6 +14,7 @@ pub(crate) mod bundle;
 pub(crate) mod doctor;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod top;
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
