@@ -21,7 +21,7 @@ mod text;
 
 use soulbox_client::{ClientError, Server};
 
-pub use app::Sort;
+pub use app::{Sort, UnknownSort};
 
 /// Why nothing is shown.
 #[derive(Debug, thiserror::Error)]
