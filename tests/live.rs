@@ -73,7 +73,7 @@ fn the_memory_of_all_layers_is_what_the_kernel_charges() {
     assert_eq!(bytes(&live, "cgroup"), whole);
     let daemon = bytes(&live, "daemon");
     assert_eq!(bytes(&live, "total"), sum + bytes(&live, "remains") + daemon);
-    assert!(daemon > MIB && zygotes > MIB && shared > MIB && parked > MIB / 2, "{live:#}");
+    assert!(daemon > MIB && zygotes > MIB / 8 && shared > MIB && parked > MIB / 2, "{live:#}");
     // Each program has what it took, and little more.
     let rows = live["running"].as_array().unwrap();
     assert_eq!(rows.len(), 12);

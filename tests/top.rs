@@ -132,7 +132,8 @@ fn a_program_is_ended_by_a_key_and_a_yes() {
     running.outcome().is("cancelled");
     screen.shows("has ended");
     eventually("it is gone from the list", || {
-        let gone = screen.text().lines().all(|line| !line.starts_with(running.id()));
+        let is_row = |line: &str| line.starts_with(running.id()) && line.contains("MiB");
+        let gone = !screen.text().lines().any(is_row);
         gone.then_some(())
     });
     other.now().is("running");
