@@ -52,7 +52,6 @@ impl Caller {
     const ANYBODY: Caller = Caller { tenant: None, operator: true };
 
     /// The one place that says who sees what is of all.
-    #[allow(dead_code, reason = "the routes that are for operators alone come with what they show")]
     pub(crate) fn require_operator(&self) -> Result<(), Problem> {
         let detail = "this shows what is of all API keys, and is for operators alone: put the key into \
                       operator_keys in the server's configuration, in place of api_keys";

@@ -12,12 +12,14 @@ pub struct ApiConfig {
     pub api_keys: Vec<ApiKey>,
     /// The largest request body.
     pub max_body_bytes: usize,
+    /// Who can follow `/v1/live/events` at once.
+    pub max_listeners: usize,
     /// What `/metrics` shows; without it there is no such route.
     pub metrics: Option<MetricsHandle>,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        ApiConfig { api_keys: Vec::new(), max_body_bytes: 16 << 20, metrics: None }
+        ApiConfig { api_keys: Vec::new(), max_body_bytes: 16 << 20, max_listeners: 1024, metrics: None }
     }
 }

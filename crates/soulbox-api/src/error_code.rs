@@ -47,6 +47,7 @@ pub(crate) enum ErrorCode {
     BodyTooLarge,
     UnsupportedMediaType,
     QueueFull,
+    TooManyListeners,
     InternalError,
     LanguageUnavailable,
     BundleUnavailable,
@@ -95,7 +96,7 @@ impl ErrorCode {
             Code::BundleInvalid => StatusCode::CONFLICT,
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+            Code::QueueFull | Code::TooManyListeners => StatusCode::TOO_MANY_REQUESTS,
             Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Code::LanguageUnavailable
             | Code::BundleUnavailable
@@ -109,6 +110,8 @@ impl ErrorCode {
     pub(crate) fn retry_after(self) -> Option<u64> {
         match self {
             ErrorCode::QueueFull | ErrorCode::NotReady => Some(1),
+            // Somebody may leave at any moment.
+            ErrorCode::TooManyListeners => Some(10),
             // Long enough for another server to be started in its place.
             ErrorCode::Draining => Some(5),
             _ => None,

@@ -15,12 +15,14 @@ mod config;
 mod disconnect;
 mod engine_errors;
 mod error_code;
+mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
 mod listen;
 mod metrics;
 mod openapi;
 mod problem;
+mod query;
 mod reply;
 mod routes;
 mod serve;

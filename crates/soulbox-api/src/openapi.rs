@@ -31,11 +31,14 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
         routes::create_execution,
         routes::get_execution,
         routes::cancel_execution,
+        routes::list_executions,
         routes::list_languages,
         routes::list_bundles,
         routes::get_bundle,
         routes::reload_bundle,
         routes::show_accounting,
+        routes::get_live,
+        routes::follow_live,
         routes::healthz,
         routes::readyz,
         routes::show_metrics,
@@ -45,6 +48,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
         (name = "executions", description = "Programs that run, and have run."),
         (name = "languages", description = "What programs can be written in."),
         (name = "bundles", description = "What programs are executed in."),
+        (name = "operators", description = "What operators see."),
         (name = "server", description = "The server itself."),
     ),
     modifiers(&Keys, &AnyOtherProblem)
@@ -144,6 +148,8 @@ mod tests {
                 "/v1/executions",
                 "/v1/executions/{id}",
                 "/v1/languages",
+                "/v1/live",
+                "/v1/live/events",
             ]
         );
         let text = document.to_string();

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt;
 use soulbox_accounting::{Accounts, AccountsConfig, AccountsError, Prices};
 use soulbox_bundle::Catalogue;
-use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
+use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, Zygote, error_chain};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::accounting;
@@ -23,10 +24,11 @@ use crate::info::{BundleInfo, LanguageInfo};
 use crate::job::{Done, Job};
 use crate::keeper::Keeper;
 use crate::limits::{LimitName, LimitPolicy, Limits, OF_CGROUPS, names};
+use crate::live::{LiveStatistics, RunningNow};
 use crate::observers::{Facts, Observers};
 use crate::parking::Parking;
 use crate::pool::ParkedConfig;
-use crate::registry::{Registry, Ticket};
+use crate::registry::{Listing, Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target, Tenant};
 use crate::slots::IdSupply;
 
@@ -177,6 +179,8 @@ pub struct Engine {
     /// Processors that the daemon may use.
     cores: usize,
     draining: AtomicBool,
+    /// The same for those who wait for it.
+    told_to_end: CancellationToken,
 }
 
 impl Engine {
@@ -211,6 +215,7 @@ impl Engine {
             observers,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
+            told_to_end: CancellationToken::new(),
         });
         engine.attendant.begin(Arc::downgrade(&engine));
         Ok(engine)
@@ -320,6 +325,16 @@ impl Engine {
         self.config.prices.as_ref()
     }
 
+    /// Executions that are known, newest first.
+    pub fn executions(&self, wanted: &Listing<'_>) -> Vec<Ticket> {
+        self.registry.list(wanted)
+    }
+
+    /// A known execution, whoever's it is.
+    pub fn find_any(&self, id: &str) -> Option<Ticket> {
+        self.registry.get(id)
+    }
+
     /// A known execution of this tenant. Those of others are unknown to it.
     pub fn find(&self, id: &str, tenant: Option<&Tenant>) -> Option<Ticket> {
         self.registry.get(id).filter(|ticket| ticket.tenant() == tenant)
@@ -366,6 +381,7 @@ impl Engine {
             created_at: SystemTime::now(),
         });
         self.registry.add(&ticket);
+        self.observers.arrived();
         let facts = Facts::new(request.tenant.clone(), &keeper);
         // Of the highest level: whatever is logged of an execution, at any level, has its id.
         let span = tracing::error_span!(
@@ -470,6 +486,32 @@ impl Engine {
         &self.attendant
     }
 
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    pub(crate) fn statistics(&self) -> &LiveStatistics {
+        self.observers.live()
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
+    pub(crate) fn max_concurrent(&self) -> usize {
+        self.config.max_concurrent
+    }
+
+    /// The executions that run.
+    pub(crate) fn running(&self) -> Vec<RunningNow> {
+        self.registry.running()
+    }
+
+    /// All zygotes that there are.
+    pub(crate) fn zygotes(&self) -> Vec<Arc<Zygote>> {
+        self.fleet.zygotes()
+    }
+
     /// All keepers that are in their place.
     pub(crate) fn keepers(&self) -> Vec<Arc<Keeper>> {
         self.fleet.keepers()
@@ -541,10 +583,16 @@ impl Engine {
         }
     }
 
+    /// Resolves when it takes no more executions.
+    pub async fn draining(&self) {
+        self.told_to_end.cancelled().await;
+    }
+
     /// Takes no more executions, and waits until those that are known have ended; those that have not after
     /// `grace` are cancelled.
     pub async fn drain(&self, grace: Duration) {
         self.draining.store(true, Ordering::Release);
+        self.told_to_end.cancel();
         let pending = self.registry.pending();
         tracing::info!(executions = pending.len(), "draining");
         let all = async {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use soulbox_sandbox::{CollectedFile, Ended, RefusedSyscall, RunReport, Stream};
+use soulbox_sandbox::{CollectedFile, Ended, IoBytes, RefusedSyscall, RunReport, Stream};
 use ulid::Ulid;
 
 use crate::compile::Compilation;
@@ -132,15 +132,27 @@ pub struct Timing {
     pub total: Duration,
 }
 
-/// What an execution used, from its cgroup and its file system. Without a cgroup nothing counts the first three.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What an execution used, from its cgroup and its file system. Without a cgroup nothing counts but the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Cpu time of all its processes.
     pub cpu_time: Option<Duration>,
+    /// Of that in user mode, as the kernel samples it.
+    pub cpu_user: Option<Duration>,
+    /// Of that in kernel mode.
+    pub cpu_system: Option<Duration>,
+    /// For how long its processes, each by itself, were held up for its limit of cores.
+    pub throttled: Option<Duration>,
     /// The most memory charged to it at once; what it shares with its zygote is not.
     pub memory_peak_bytes: Option<u64>,
+    /// Memory times time while the program ran, an estimate ([`MemoryTime`](soulbox_sandbox::MemoryTime)).
+    pub memory_byte_seconds: Option<f64>,
     /// The most processes and threads at once.
     pub pids_peak: Option<u64>,
+    /// Processes that the kernel ended for the memory limit.
+    pub oom_kills: Option<u64>,
+    /// What came from block devices and went to them, where the kernel counts it.
+    pub io: Option<IoBytes>,
     /// Bytes on its file system at the end, beyond the files it was given.
     pub disk_written_bytes: u64,
 }
@@ -285,17 +297,31 @@ impl Usage {
     /// Where nothing has run.
     pub(crate) const NOTHING: Usage = Usage {
         cpu_time: Some(Duration::ZERO),
+        cpu_user: Some(Duration::ZERO),
+        cpu_system: Some(Duration::ZERO),
+        throttled: Some(Duration::ZERO),
         memory_peak_bytes: Some(0),
+        memory_byte_seconds: Some(0.0),
         pids_peak: Some(0),
+        oom_kills: Some(0),
+        io: None,
         disk_written_bytes: 0,
     };
 
     pub(crate) fn of(report: &RunReport) -> Self {
+        let disk_written_bytes = report.disk_written_bytes;
+        let Some(usage) = report.usage else { return Usage { disk_written_bytes, ..Usage::default() } };
         Usage {
-            cpu_time: report.usage.map(|usage| usage.cpu_time),
-            memory_peak_bytes: report.usage.map(|usage| usage.memory_peak_bytes),
-            pids_peak: report.usage.map(|usage| usage.pids_peak),
-            disk_written_bytes: report.disk_written_bytes,
+            cpu_time: Some(usage.cpu_time),
+            cpu_user: Some(usage.cpu_user),
+            cpu_system: Some(usage.cpu_system),
+            throttled: Some(usage.throttled),
+            memory_peak_bytes: Some(usage.memory_peak_bytes),
+            memory_byte_seconds: Some(usage.memory_byte_seconds),
+            pids_peak: Some(usage.pids_peak),
+            oom_kills: Some(usage.oom_kills),
+            io: usage.io,
+            disk_written_bytes,
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use soulbox_bundle::{Bundle, Catalogue, Digest, LoadError};
-use soulbox_sandbox::{Instance, error_chain};
+use soulbox_sandbox::{Instance, Zygote, error_chain};
 use tokio_util::task::TaskTracker;
 
 use crate::engine::{Engine, EngineConfig};
@@ -128,6 +128,11 @@ impl Fleet {
     /// All keepers that are in their place.
     pub(crate) fn keepers(&self) -> Vec<Arc<Keeper>> {
         self.roster().served().map(|(_, keeper)| Arc::clone(keeper)).collect()
+    }
+
+    /// All zygotes that there are, also of keepers that have lost their place.
+    pub(crate) fn zygotes(&self) -> Vec<Arc<Zygote>> {
+        self.premises.zygotes()
     }
 
     /// All languages, also those that are not available.

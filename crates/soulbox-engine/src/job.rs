@@ -209,6 +209,7 @@ async fn in_sandbox(
                 }
             }
         };
+        ticket.count_by(sandbox.meter());
         match sandbox.run(workload, &limits.leaf(), &limits.run(), ticket.cancellation()).await {
             // Nothing of the program has run, so that it can be run on another.
             Ok((report, _)) if report.ended == Ended::ZygoteLost && !report.started => {

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use soulbox_bundle::{
@@ -25,6 +25,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::engine::{EngineConfig, Renewal};
 use crate::execution::StartKind;
 use crate::limits::Limits;
+use crate::live::PoolFigures;
 use crate::parking::Parking;
 use crate::pool::Pool;
 use crate::prepare::{PrepareError, prepare};
@@ -89,6 +90,8 @@ pub(crate) struct Premises {
     default_limits: Limits,
     pool: Arc<Pool>,
     renewal: Renewal,
+    /// All zygotes that have been started, of which some have ended.
+    zygotes: std::sync::Mutex<Vec<Weak<Zygote>>>,
 }
 
 impl Premises {
@@ -102,7 +105,20 @@ impl Premises {
             default_limits: config.limits.default,
             pool,
             renewal: config.renewal,
+            zygotes: std::sync::Mutex::default(),
         }
+    }
+
+    /// The zygotes that there are, those that are on their way out among them.
+    pub(crate) fn zygotes(&self) -> Vec<Arc<Zygote>> {
+        let zygotes = self.zygotes.lock().unwrap_or_else(PoisonError::into_inner);
+        zygotes.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add_zygote(&self, zygote: &Arc<Zygote>) {
+        let mut zygotes = self.zygotes.lock().unwrap_or_else(PoisonError::into_inner);
+        zygotes.retain(|zygote| zygote.strong_count() > 0);
+        zygotes.push(Arc::downgrade(zygote));
     }
 }
 
@@ -228,6 +244,11 @@ impl Keeper {
 
     pub(crate) fn parking(&self) -> &Parking {
         &self.parking
+    }
+
+    /// What there is to say of its sandboxes that wait.
+    pub(crate) fn pool_figures(&self) -> PoolFigures {
+        self.parking.share().figures(self.bundle.name(), self.parking.len(), self.is_up())
     }
 
     pub(crate) fn default_limits(&self) -> &Limits {
@@ -446,6 +467,7 @@ impl Keeper {
     }
 
     fn watch(self: &Arc<Self>, zygote: Arc<Zygote>) {
+        self.premises.add_zygote(&zygote);
         self.guards.spawn(Arc::clone(self).guard(zygote));
     }
 

@@ -24,6 +24,7 @@ mod info;
 mod job;
 mod keeper;
 mod limits;
+mod live;
 mod metrics;
 mod observers;
 mod parking;
@@ -41,8 +42,12 @@ pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
 pub use fleet::{Change, ReloadError};
 pub use info::{BundleInfo, BundleState, LanguageInfo, ReadBundle};
 pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest, UnknownLimit};
+pub use live::{
+    LanguageFigures, Live, Memory, Percentiles, PoolFigures, QueueFigures, Rates, RecentFigures,
+    RunningFigures,
+};
 pub use pool::ParkedConfig;
-pub use registry::{Snapshot, Ticket};
+pub use registry::{Listing, Snapshot, Ticket};
 pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,
     WorkspacePath, WorkspacePathError,
@@ -52,4 +57,6 @@ pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
-pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, Rights, syscall_table};
+pub use soulbox_sandbox::{
+    CgroupMode, CollectedFile, IoBytes, Pressure, RefusedSyscall, Rights, syscall_table,
+};

@@ -13,6 +13,7 @@ use crate::admission::Refusal;
 use crate::engine::EngineConfig;
 use crate::execution::Outcome;
 use crate::keeper::Keeper;
+use crate::live::LiveStatistics;
 use crate::metrics::ExecutionMetrics;
 use crate::request::Tenant;
 
@@ -36,11 +37,16 @@ impl Facts {
 pub(crate) struct Observers {
     metrics: ExecutionMetrics,
     accounts: Option<Arc<Accounts>>,
+    live: LiveStatistics,
 }
 
 impl Observers {
     pub(crate) fn new(config: &EngineConfig, accounts: Option<Accounts>) -> Self {
-        Observers { metrics: ExecutionMetrics::new(config), accounts: accounts.map(Arc::new) }
+        Observers {
+            metrics: ExecutionMetrics::new(config),
+            accounts: accounts.map(Arc::new),
+            live: LiveStatistics::new(),
+        }
     }
 
     /// Those that are kept.
@@ -48,10 +54,21 @@ impl Observers {
         self.accounts.as_ref()
     }
 
+    /// What is kept for those who look at what happens now.
+    pub(crate) fn live(&self) -> &LiveStatistics {
+        &self.live
+    }
+
+    /// A request became an execution.
+    pub(crate) fn arrived(&self) {
+        self.live.arrived();
+    }
+
     /// An execution is about to end. Whoever has its answer must find it counted, so this comes before the answer, and
     /// is for counters alone.
     pub(crate) fn ending(&self, outcome: &Outcome, facts: &Facts) {
         self.metrics.ended(outcome);
+        self.live.ended(outcome);
         if let Some(accounts) = &self.accounts {
             accounts.record(accounting::record(outcome, facts.tenant.as_ref(), &facts.bundle_digest));
         }
@@ -64,5 +81,6 @@ impl Observers {
     /// A request was turned away before it became an execution.
     pub(crate) fn refused(&self, refusal: &Refusal, _tenant: Option<&Tenant>) {
         self.metrics.refused(refusal);
+        self.live.refused();
     }
 }

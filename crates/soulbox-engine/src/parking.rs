@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use soulbox_sandbox::{Sandbox, Zygote, error_chain};
+use soulbox_sandbox::{Meter, Sandbox, Zygote, error_chain};
 
 use crate::keeper::Keeper;
 use crate::limits::Limits;
@@ -131,6 +131,13 @@ impl Parking {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.parked().as_ref().map_or(0, Vec::len)
+    }
+
+    /// Those that wait, each with its zygote, to be looked at without holding up who takes one.
+    pub(crate) fn meters(&self) -> Vec<(Arc<Zygote>, Option<Meter>)> {
+        let parked = self.parked();
+        let parked = parked.iter().flatten();
+        parked.map(|(zygote, sandbox)| (Arc::clone(zygote), sandbox.meter())).collect()
     }
 
     fn missing(&self) -> usize {

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use soulbox_demand::{Bounds, Demand, Histories};
 use tokio::sync::Notify;
 
+use crate::live::PoolFigures;
+
 /// How many sandboxes wait for jobs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ParkedConfig {
@@ -59,8 +61,29 @@ pub(crate) struct Share {
     /// How many may wait now.
     allotted: AtomicUsize,
     cost_bytes: AtomicU64,
-    hits: metrics::Counter,
-    misses: metrics::Counter,
+    /// What was predicted last: requests a second in bits, and sandboxes.
+    rate: AtomicU64,
+    predicted: AtomicUsize,
+    hits: Count,
+    misses: Count,
+}
+
+/// A counter that can be read as well.
+#[derive(Debug)]
+struct Count {
+    told: metrics::Counter,
+    count: AtomicU64,
+}
+
+impl Count {
+    fn new(told: metrics::Counter) -> Self {
+        Count { told, count: AtomicU64::new(0) }
+    }
+
+    fn increment(&self) {
+        self.told.increment(1);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Share {
@@ -81,8 +104,23 @@ impl Share {
 
     /// A request took a sandbox that waited, or found none.
     pub(crate) fn taken(&self, hit: bool) {
-        if hit { &self.hits } else { &self.misses }.increment(1);
+        if hit { &self.hits } else { &self.misses }.increment();
         self.demand().take(self.began.elapsed());
+    }
+
+    /// What there is to say of it, with so many that wait.
+    pub(crate) fn figures(&self, bundle: &str, parked: usize, zygote_up: bool) -> PoolFigures {
+        PoolFigures {
+            bundle: bundle.to_owned(),
+            parked,
+            wanted: self.allotted(),
+            predicted: self.predicted.load(Ordering::Relaxed),
+            arrivals_per_second: f64::from_bits(self.rate.load(Ordering::Relaxed)),
+            hits: self.hits.count.load(Ordering::Relaxed),
+            misses: self.misses.count.load(Ordering::Relaxed),
+            memory_bytes: parked as u64 * self.cost_bytes.load(Ordering::Relaxed),
+            zygote_up,
+        }
     }
 
     /// Sandboxes may be made from now on, until the next is taken.
@@ -147,8 +185,12 @@ impl Pool {
                 is_used: self.is_used(),
                 allotted: AtomicUsize::new(0),
                 cost_bytes: AtomicU64::new(USUAL_COST_BYTES),
-                hits: metrics::counter!("soulbox_pool_hits_total", "bundle" => bundle.to_owned()),
-                misses: metrics::counter!("soulbox_pool_misses_total", "bundle" => bundle.to_owned()),
+                rate: AtomicU64::new(0),
+                predicted: AtomicUsize::new(0),
+                hits: Count::new(metrics::counter!("soulbox_pool_hits_total", "bundle" => bundle.to_owned())),
+                misses: Count::new(
+                    metrics::counter!("soulbox_pool_misses_total", "bundle" => bundle.to_owned()),
+                ),
             })
         };
         Arc::clone(self.shares().entry(bundle.to_owned()).or_insert_with(make))
@@ -191,6 +233,8 @@ impl Pool {
                 let tell = |name: &'static str, value: f64| {
                     metrics::gauge!(name, "bundle" => it.bundle.to_owned()).set(value);
                 };
+                it.share.rate.store(prediction.rate.to_bits(), Ordering::Relaxed);
+                it.share.predicted.store(prediction.wanted, Ordering::Relaxed);
                 tell("soulbox_pool_arrivals_per_second", prediction.rate);
                 tell("soulbox_pool_predicted", prediction.wanted as f64);
                 tell("soulbox_pool_memory_bytes", (it.parked as u64 * cost_bytes) as f64);

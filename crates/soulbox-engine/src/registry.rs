@@ -7,11 +7,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use soulbox_sandbox::Meter;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::compile::Compilation;
 use crate::execution::{ExecutionId, Outcome, Status, Subject};
+use crate::live::{Gauge, RunningNow};
 use crate::request::Tenant;
 
 /// What there is to say of an execution now.
@@ -51,6 +53,7 @@ pub struct Ticket {
     subject: Arc<Subject>,
     cancel: CancellationToken,
     state: Arc<watch::Sender<State>>,
+    gauge: Arc<Gauge>,
 }
 
 impl Ticket {
@@ -59,6 +62,7 @@ impl Ticket {
             subject: Arc::new(subject),
             cancel: CancellationToken::new(),
             state: Arc::new(watch::Sender::new(State::Queued)),
+            gauge: Arc::default(),
         }
     }
 
@@ -67,7 +71,8 @@ impl Ticket {
         &self.subject.id
     }
 
-    pub(crate) fn tenant(&self) -> Option<&Tenant> {
+    /// Whose it is.
+    pub fn tenant(&self) -> Option<&Tenant> {
         self.subject.tenant.as_ref()
     }
 
@@ -111,12 +116,39 @@ impl Ticket {
     }
 
     pub(crate) fn set_running(&self) {
+        self.gauge.begin();
         // Whoever waits does so for the outcome, and is not woken for this.
         self.state.send_if_modified(|state| {
             *state = State::Running;
             false
         });
     }
+
+    /// What counts what it uses, from now on.
+    pub(crate) fn count_by(&self, meter: Option<Meter>) {
+        self.gauge.count_by(meter);
+    }
+
+    fn status(&self) -> Status {
+        match &*self.state.borrow() {
+            State::Ended(outcome) => outcome.status,
+            State::Queued => Status::Queued,
+            State::Running => Status::Running,
+        }
+    }
+}
+
+/// Which executions are to be listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing<'a> {
+    /// Those of this tenant alone, which may be nobody; `None` for all.
+    pub of: Option<Option<&'a Tenant>>,
+    /// Those with this status alone.
+    pub status: Option<Status>,
+    /// Those that came before the one with this id.
+    pub before: Option<&'a str>,
+    /// No more than this.
+    pub limit: usize,
 }
 
 /// The executions that are known.
@@ -186,6 +218,33 @@ impl Registry {
     pub(crate) fn pending(&self) -> Vec<Ticket> {
         let tickets = self.inner().tickets.values().cloned().collect::<Vec<_>>();
         tickets.into_iter().filter(|ticket| matches!(ticket.snapshot(), Snapshot::Pending { .. })).collect()
+    }
+
+    /// Those that run.
+    pub(crate) fn running(&self) -> Vec<RunningNow> {
+        let running = |ticket: &&Ticket| ticket.status() == Status::Running;
+        let now = |ticket: &Ticket| RunningNow {
+            id: ticket.id().clone(),
+            language: ticket.subject.language.clone(),
+            bundle: ticket.subject.bundle.clone(),
+            tenant: ticket.tenant().cloned(),
+            memory_limit_bytes: ticket.subject.limits.memory_bytes,
+            gauge: Arc::clone(&ticket.gauge),
+        };
+        self.inner().tickets.values().filter(running).map(now).collect()
+    }
+
+    /// Those that wait or run, and those that are remembered, newest first.
+    pub(crate) fn list(&self, wanted: &Listing<'_>) -> Vec<Ticket> {
+        let fits = |ticket: &&Ticket| {
+            wanted.of.is_none_or(|tenant| ticket.tenant() == tenant)
+                && wanted.before.is_none_or(|before| ticket.id().as_str() < before)
+                && wanted.status.is_none_or(|status| ticket.status() == status)
+        };
+        let mut found: Vec<Ticket> = self.inner().tickets.values().filter(fits).cloned().collect();
+        found.sort_by(|one, other| other.id().cmp(one.id()));
+        found.truncate(wanted.limit);
+        found
     }
 
     /// Tells an outcome to all who wait for it, and forgets the oldest that are too many.

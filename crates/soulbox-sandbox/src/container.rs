@@ -80,6 +80,8 @@ pub enum ContainerError {
 #[derive(Debug)]
 pub(crate) struct Container {
     id: String,
+    /// Of the init process: nobody else has it before that is reaped, which [`Container::delete`] does.
+    pid: i32,
     pidfd: AsyncFd<OwnedFd>,
     /// libcontainer's directory of containers.
     root: PathBuf,
@@ -153,7 +155,7 @@ impl Container {
         let pidfd = sys::pidfd_open(pid)
             .and_then(|fd| sys::watch(fd, Interest::READABLE))
             .map_err(ContainerError::Helper)?;
-        let container = Container { id: id.to_owned(), pidfd, root, log, deleted: OnceCell::new() };
+        let container = Container { id: id.to_owned(), pid, pidfd, root, log, deleted: OnceCell::new() };
         if let Err(error) = note_init(&container.root.join(id), pid) {
             container.delete().await;
             return Err(error);
@@ -163,6 +165,11 @@ impl Container {
 
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Pid of the init process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
     }
 
     /// Resolves when the init process has ended, and with it every process of the container.

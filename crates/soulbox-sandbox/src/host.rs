@@ -1,11 +1,11 @@
-//! Facts of the host that decide whether sandboxes can be made, for `soulbox doctor`.
+//! Facts of the host: those that decide whether sandboxes can be made, for `soulbox doctor`, and how busy it is now.
 //!
 //! Owns the looking; it never changes anything and never judges.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cgroup::{CgroupError, CgroupMode, Hierarchies};
+use crate::cgroup::{CgroupError, CgroupMode, Hierarchies, Pss};
 use crate::rootless::Rights;
 
 /// What was found.
@@ -43,6 +43,69 @@ impl HostFacts {
     }
 }
 
+/// The share of the last ten seconds in which work waited for something, in percent (proc_pressure(5)): *some* of it,
+/// or all that could have been done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pressure {
+    /// Some waited for a processor.
+    pub cpu_some: f64,
+    /// Some waited for memory.
+    pub memory_some: f64,
+    /// All waited for memory.
+    pub memory_full: f64,
+    /// Some waited for a block device.
+    pub io_some: f64,
+}
+
+impl Pressure {
+    /// Of the whole host. `None` where the kernel does not tell.
+    pub fn of_host() -> Option<Self> {
+        let read = |resource| fs::read_to_string(format!("/proc/pressure/{resource}")).ok();
+        let (cpu, memory, io) = (read("cpu")?, read("memory")?, read("io")?);
+        Some(Pressure {
+            cpu_some: average(&cpu, "some")?,
+            memory_some: average(&memory, "some")?,
+            memory_full: average(&memory, "full")?,
+            io_some: average(&io, "some")?,
+        })
+    }
+}
+
+fn average(text: &str, kind: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '))?;
+    line.split(' ').find_map(|word| word.strip_prefix("avg10=")?.parse().ok())
+}
+
+/// All memory of the host, in bytes.
+pub fn host_memory_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// The memory that this process has by itself, and its share of what it has in common with others: its proportional set
+/// size.
+pub fn own_memory_bytes() -> Option<u64> {
+    Pss::of("self").map(|pss| pss.all)
+}
+
 fn read_trimmed(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_is_read_as_the_kernel_documents_it() {
+        let text = "some avg10=35.24 avg60=21.78 avg300=8.86 total=41694007\nfull avg10=0.50 avg60=0 avg300=0 total=0\n";
+        assert_eq!((average(text, "some"), average(text, "full")), (Some(35.24), Some(0.5)));
+        assert_eq!((average("", "some"), average("some total=1\n", "some")), (None, None));
+    }
+
+    #[test]
+    fn a_host_has_more_memory_than_this_process() {
+        assert!(host_memory_bytes() > own_memory_bytes() && own_memory_bytes() > Some(0));
+    }
 }

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::cgroup::{self, CgroupError, CgroupMode, Leaf, LeafLimits, Tree};
+use crate::cgroup::{self, CgroupError, CgroupMode, Charges, Leaf, LeafLimits, Tree, ZygoteCharge};
 use crate::container::end_left_containers;
 use crate::rootless::Rights;
 use crate::view::View;
@@ -140,6 +140,16 @@ impl Instance {
     /// The leaf of a run, where there are cgroups.
     pub(crate) fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Option<Leaf>, CgroupError> {
         self.tree.as_ref().ok().map(|tree| tree.leaf(name, limits)).transpose()
+    }
+
+    /// What memory is charged to its cgroups now. `None` where it has none.
+    pub fn charges(&self) -> Option<Charges> {
+        self.tree.as_ref().ok()?.charges()
+    }
+
+    /// What memory is charged to the cgroup of a zygote now.
+    pub(crate) fn zygote_charge(&self, container: &str) -> Option<ZygoteCharge> {
+        self.tree.as_ref().ok()?.zygote_charge(container)
     }
 
     /// libcontainer's directory of containers.

@@ -37,7 +37,9 @@ mod syscall_table;
 mod view;
 mod zygote;
 
-pub use cgroup::{CgroupError, CgroupMode, LeafLimits, LeafUsage};
+pub use cgroup::{
+    CgroupError, CgroupMode, Charges, IoBytes, LeafLimits, LeafUsage, MemoryTime, Meter, MeterReading,
+};
 pub use collect::{Collected, CollectedFile};
 pub use command_container::{
     Changes, CommandError, CommandLimits, CommandNetwork, CommandSpec, HostIds, ReadOnlyBind, run_command,
@@ -49,7 +51,7 @@ pub use container::{CommandEnd, ContainerError, HELPER_COMMAND, helper_main};
 pub use embedded::{INIT, SHIM};
 pub use error_chain::error_chain;
 pub use executable::Executable;
-pub use host::HostFacts;
+pub use host::{HostFacts, Pressure, host_memory_bytes, own_memory_bytes};
 pub use instance::{Instance, InstanceError, make_state_dir, raise_open_files_limit};
 pub use output::Output;
 pub use refused::RefusedSyscall;
@@ -59,7 +61,7 @@ pub use sandbox::{Remains, RunError, RunLimits, Sandbox, Workload, WorkloadFile}
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
 pub use syscall_table::syscall_table;
-pub use zygote::{NAMED_IDS, SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteSpec};
+pub use zygote::{NAMED_IDS, SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteMemory, ZygoteSpec};
 
 /// Where a container sees the directory with the shim and the init.
 pub const RUNTIME_DIR: &str = "/.soulbox";

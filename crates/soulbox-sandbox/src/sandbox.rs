@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage, MemoryTime, Meter};
 use crate::collect::{Collected, collect};
 use crate::executable::Executable;
 use crate::input::{StdinPipe, stdin_pipe};
@@ -202,6 +202,11 @@ impl Sandbox {
         self.leaf.as_ref()?.memory_bytes().ok()
     }
 
+    /// To look at what it uses while it runs, where there are cgroups.
+    pub fn meter(&self) -> Option<Meter> {
+        self.leaf.as_ref().map(Leaf::meter)
+    }
+
     /// Whether it has ended before it had a job, as when the host has too little memory.
     pub fn has_ended(&self) -> bool {
         self.pidfd.has_ended()
@@ -235,7 +240,10 @@ impl Sandbox {
                 watch.killed_for.get_or_insert(Ended::OutputLimit(stream));
             }
         }
-        let usage = self.leaf.as_ref().map(Leaf::usage).transpose();
+        let mut usage = self.leaf.as_ref().map(Leaf::usage).transpose();
+        if let Ok(Some(usage)) = &mut usage {
+            usage.memory_byte_seconds = watch.memory.until(watch.run_time(), usage.memory_peak_bytes);
+        }
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         let (collected, made) = watch.collect(workload).await;
         seen?;
@@ -358,6 +366,8 @@ struct Watch<'a> {
     /// The run may last until then.
     deadline: Instant,
     next_cpu_check: Instant,
+    memory: MemoryTime,
+    next_look_at_memory: Instant,
 }
 
 struct Exited {
@@ -379,6 +389,8 @@ impl<'a> Watch<'a> {
             killed_at: None,
             deadline,
             next_cpu_check: deadline,
+            memory: MemoryTime::default(),
+            next_look_at_memory: deadline,
         }
     }
 
@@ -407,8 +419,8 @@ impl<'a> Watch<'a> {
                 () = sleep_until(self.deadline), if may_end => {
                     Some(if self.started.is_some() { Ended::WallTime } else { Ended::SetupTimeout })
                 }
-                leaf = self.cpu_check_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
-                    self.check_cpu(leaf)?
+                leaf = self.look_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
+                    self.look(leaf)?
                 }
                 () = out_of_memory(sandbox.oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
                 () = cancel.cancelled(), if may_end => Some(Ended::Cancelled),
@@ -439,6 +451,7 @@ impl<'a> Watch<'a> {
                 self.workspace = packet.fds.into_iter().next().or(self.workspace.take());
                 self.deadline = started + self.limits.wall_time;
                 self.next_cpu_check = started + self.earliest_use_of(self.limits.cpu_time);
+                self.next_look_at_memory = started + self.memory.next_look();
             }
             Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
                 let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
@@ -458,9 +471,9 @@ impl<'a> Watch<'a> {
         cpu_time.div_f64(self.limits.cpus).max(MIN_CPU_CHECK)
     }
 
-    /// Resolves when cpu time is to be looked at, with what counts it; never, where nothing does.
-    fn cpu_check_due<'l>(&self, leaf: Option<&'l Leaf>) -> impl Future<Output = &'l Leaf> + use<'l> {
-        let due = self.next_cpu_check;
+    /// Resolves when cpu time or memory is to be looked at, with what counts it; never, where nothing does.
+    fn look_due<'l>(&self, leaf: Option<&'l Leaf>) -> impl Future<Output = &'l Leaf> + use<'l> {
+        let due = self.next_cpu_check.min(self.next_look_at_memory);
         async move {
             match leaf {
                 Some(leaf) => {
@@ -472,11 +485,23 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn check_cpu(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
+    /// Looks at what is due.
+    fn look(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
+        let now = Instant::now();
+        if let Some(started) = self.started.filter(|_| now >= self.next_look_at_memory) {
+            // What cannot be read ends no run: it is no limit.
+            if let Ok(bytes) = leaf.memory_bytes() {
+                self.memory.see(now.saturating_duration_since(started), bytes);
+            }
+            self.next_look_at_memory = (started + self.memory.next_look()).max(now + MIN_CPU_CHECK);
+        }
+        if now < self.next_cpu_check {
+            return Ok(None);
+        }
         match self.limits.cpu_time.checked_sub(leaf.cpu_time()?) {
             None | Some(Duration::ZERO) => Ok(Some(Ended::CpuTime)),
             Some(rest) => {
-                self.next_cpu_check = Instant::now() + self.earliest_use_of(rest);
+                self.next_cpu_check = now + self.earliest_use_of(rest);
                 Ok(None)
             }
         }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::cgroup::{CgroupError, Leaf, LeafLimits};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits, Pss};
 use crate::container::{Container, ContainerError, ContainerSpec};
 use crate::instance::Instance;
 use crate::layers::Layers;
@@ -121,6 +121,18 @@ pub enum SpawnError {
     /// The daemon could not make what it needs for it.
     #[error("cannot prepare the sockets of a sandbox")]
     Io(#[from] io::Error),
+}
+
+/// The memory that is charged to a zygote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZygoteMemory {
+    /// Its own: its proportional share of the pages that it has in common with its forks, an equal share of the kernel's
+    /// memory for all of them, and its files.
+    pub own: u64,
+    /// The rest, which its sandboxes share.
+    pub shared: u64,
+    /// How many those are.
+    pub sandboxes: usize,
 }
 
 /// A warm interpreter in its container, ready to be forked.
@@ -277,6 +289,20 @@ impl Zygote {
     /// How many sandboxes it was asked for so far.
     pub fn spawned(&self) -> u64 {
         self.next_seq.load(Ordering::Relaxed) - 1
+    }
+
+    /// Its sandboxes that are not gone yet.
+    pub fn sandboxes(&self) -> usize {
+        self.sandboxes.len()
+    }
+
+    /// What is charged to it, and what part of that is its own. Reads files of the kernel's, some of which take as much
+    /// time as it has memory: milliseconds at most. `None` where there are no cgroups, and when it has ended.
+    pub fn memory(&self) -> Option<ZygoteMemory> {
+        let charge = self.instance.zygote_charge(self.id())?;
+        let (sandboxes, pss) = (self.sandboxes(), Pss::of(&self.container.pid().to_string())?);
+        let own = charge.own(pss.anon, sandboxes);
+        Some(ZygoteMemory { own, shared: charge.charged() - own, sandboxes })
     }
 
     /// Waits until the last of its sandboxes is gone, and gives it up: who still comes to it finds it

@@ -11,6 +11,7 @@ use soulbox_attack::Group;
 use soulbox_bench::{Mix, Payload, Tolerance};
 use soulbox_client::{ClientError, Server};
 use soulbox_engine::LimitName;
+use soulbox_top::Sort;
 
 use crate::commands::monitoring::MonitoringFile;
 use crate::logging::LogFormat;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Accounting(AccountingArgs),
     /// Show what executions cost, beside what they would cost elsewhere
     Cost(CostArgs),
+    /// Show what a running server does: what runs, with how much, and end it by a key
+    Top(TopArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -176,6 +179,24 @@ impl ServerArgs {
     pub(crate) fn connect(&self) -> Result<Server, ClientError> {
         Server::from_environment(&self.server)
     }
+}
+
+/// What is to be said of `top` beyond its description.
+const TOP_NOTES: &str = "\
+Keys: q leaves, the arrows choose an execution, x ends the chosen one after a question, m, c and t put those with
+the most memory, processors or time first. Without a terminal, the same as --once.";
+
+#[derive(Debug, Args)]
+#[command(after_help = TOP_NOTES)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print what it does now as plain text, and leave
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// What comes first: the most memory, cpu or time
+    #[arg(long, value_name = "BY", default_value = "memory")]
+    pub(crate) sort: Sort,
 }
 
 /// What is to be said of `bench` beyond its description.

@@ -41,6 +41,7 @@ struct RawConfig {
     max_queued: Option<usize>,
     max_queue_wait: Option<String>,
     max_body: Option<ByteSize>,
+    max_listeners: Option<usize>,
     max_request_memory: Option<ByteSize>,
     max_output_memory: Option<ByteSize>,
     drain_grace: Option<String>,
@@ -104,6 +105,7 @@ pub(crate) struct ServeConfig {
     pub(crate) catalogue: Catalogue,
     pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) max_body_bytes: Option<usize>,
+    pub(crate) max_listeners: Option<usize>,
     pub(crate) drain_grace: Duration,
     pub(crate) metrics: bool,
 }
@@ -190,6 +192,7 @@ impl ServeConfig {
             engine,
             api_keys: keys,
             max_body_bytes: raw.max_body.map(bytes),
+            max_listeners: raw.max_listeners,
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
             metrics: raw.metrics.unwrap_or(true),
         })

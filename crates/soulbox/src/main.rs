@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Command::Monitoring { file } => Ok(commands::monitoring::monitoring(file)),
         Command::Accounting(args) => commands::accounting::accounting(&args),
         Command::Cost(args) => commands::cost::cost(&args),
+        Command::Top(args) => commands::top::top(args),
         Command::Completions { shell } => commands::completions(shell),
     };
     result.unwrap_or_else(|error| {

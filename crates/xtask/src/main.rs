@@ -80,6 +80,7 @@ const NEEDED: [(&str, &str); 21] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/bin/skopeo", "skopeo"),
+    ("/usr/bin/tmux", "tmux"),
     ("/usr/bin/umoci", "umoci"),
     ("/usr/bin/zstd", "zstd"),
 ];

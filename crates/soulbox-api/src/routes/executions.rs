@@ -9,15 +9,16 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use soulbox_engine::{Engine, ExecutionRequest, Outcome, Snapshot, Tenant, Ticket};
+use soulbox_engine::{Engine, ExecutionRequest, Listing, Outcome, Snapshot, Ticket};
 
 use crate::auth::Caller;
 use crate::body::{self, BodyRules, JsonBody};
 use crate::disconnect::while_connected;
 use crate::error_code::ErrorCode;
 use crate::problem::{Problem, ProblemDocument};
+use crate::query::Parameters;
 use crate::reply;
-use crate::wire::{CreateExecution, Execution, InvalidRequest};
+use crate::wire::{CreateExecution, Execution, ExecutionList, InvalidRequest, ListExecutions};
 
 /// Execute a program.
 ///
@@ -76,9 +77,37 @@ pub(crate) async fn create_execution(
     Ok(response)
 }
 
+/// List executions.
+///
+/// Those that wait, that run, and the most recent of those that have ended, newest first: the API key's own, and all for
+/// operators.
+#[utoipa::path(
+    get, path = "/v1/executions", operation_id = "list_executions", tag = "executions",
+    params(ListExecutions),
+    responses(
+        (status = 200, description = "The executions.", body = ExecutionList),
+        (status = 400, description = "A query parameter is unknown, or has another form.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No API key, or an unknown one.",
+            body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub(crate) async fn list_executions(
+    State(engine): State<Arc<Engine>>,
+    Caller { tenant, operator }: Caller,
+    Parameters(wanted): Parameters<ListExecutions>,
+) -> Result<Response, Problem> {
+    let limit = wanted.limit().map_err(|detail| Problem::new(ErrorCode::InvalidRequest, detail))?;
+    let of = (!operator).then_some(tenant.as_ref());
+    let listing = Listing { of, status: wanted.status(), before: wanted.before(), limit };
+    Ok(reply::json(StatusCode::OK, 0, &ExecutionList::from_iter(engine.executions(&listing))))
+}
+
 /// Show an execution.
 ///
-/// Executions that have ended are remembered for a while: the most recent ones. Those of other API keys are unknown.
+/// Executions that have ended are remembered for a while: the most recent ones. Those of other API keys are unknown, but
+/// for operators.
 #[utoipa::path(
     get, path = "/v1/executions/{id}", operation_id = "get_execution", tag = "executions",
     params(("id" = String, Path, description = "The execution's id.")),
@@ -93,10 +122,10 @@ pub(crate) async fn create_execution(
 )]
 pub(crate) async fn get_execution(
     State(engine): State<Arc<Engine>>,
-    Caller { tenant, .. }: Caller,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    match find(&engine, id, tenant.as_ref())?.snapshot() {
+    match find(&engine, id, &caller)?.snapshot() {
         Snapshot::Ended(outcome) => Ok(reply_outcome(outcome).await),
         pending @ Snapshot::Pending { .. } => Ok(reply(StatusCode::OK, &Execution::from(&pending))),
     }
@@ -104,7 +133,8 @@ pub(crate) async fn get_execution(
 
 /// Cancel an execution.
 ///
-/// Answers when it has ended: `cancelled`, or as it ended by itself before. Those of other API keys are unknown.
+/// Answers when it has ended: `cancelled`, or as it ended by itself before. Those of other API keys are unknown, but
+/// for operators.
 #[utoipa::path(
     delete, path = "/v1/executions/{id}", operation_id = "cancel_execution", tag = "executions",
     params(("id" = String, Path, description = "The execution's id.")),
@@ -119,10 +149,10 @@ pub(crate) async fn get_execution(
 )]
 pub(crate) async fn cancel_execution(
     State(engine): State<Arc<Engine>>,
-    Caller { tenant, .. }: Caller,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let ticket = find(&engine, id, tenant.as_ref())?;
+    let ticket = find(&engine, id, &caller)?;
     ticket.cancel();
     Ok(reply_outcome(ticket.outcome().await).await)
 }
@@ -131,9 +161,12 @@ pub(crate) async fn cancel_execution(
 fn find(
     engine: &Engine,
     id: Result<Path<String>, PathRejection>,
-    tenant: Option<&Tenant>,
+    caller: &Caller,
 ) -> Result<Ticket, Problem> {
-    id.ok().and_then(|Path(id)| engine.find(&id, tenant)).ok_or_else(|| {
+    let known = |id: &str| {
+        if caller.operator { engine.find_any(id) } else { engine.find(id, caller.tenant.as_ref()) }
+    };
+    id.ok().and_then(|Path(id)| known(&id)).ok_or_else(|| {
         let detail = "there is no such execution, or it has ended and is forgotten";
         Problem::new(ErrorCode::ExecutionNotFound, detail)
     })

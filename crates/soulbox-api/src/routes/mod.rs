@@ -7,6 +7,7 @@ mod bundles;
 mod executions;
 mod health;
 mod languages;
+mod live;
 mod metrics;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use soulbox_engine::Engine;
 use crate::auth::Guard;
 use crate::body::BodyRules;
 use crate::config::ApiConfig;
+use crate::feed::Feed;
 use crate::metrics::MetricsHandle;
 use crate::openapi;
 use crate::stack::assemble;
@@ -28,11 +30,12 @@ pub(crate) use bundles::{
     __path_get_bundle, __path_list_bundles, __path_reload_bundle, get_bundle, list_bundles, reload_bundle,
 };
 pub(crate) use executions::{
-    __path_cancel_execution, __path_create_execution, __path_get_execution, cancel_execution,
-    create_execution, get_execution,
+    __path_cancel_execution, __path_create_execution, __path_get_execution, __path_list_executions,
+    cancel_execution, create_execution, get_execution, list_executions,
 };
 pub(crate) use health::{__path_healthz, __path_readyz, healthz, readyz};
 pub(crate) use languages::{__path_list_languages, list_languages};
+pub(crate) use live::{__path_follow_live, __path_get_live, follow_live, get_live};
 pub(crate) use metrics::{__path_show_metrics, show_metrics};
 
 /// What handlers share.
@@ -41,6 +44,13 @@ pub(crate) struct App {
     engine: Arc<Engine>,
     body: BodyRules,
     metrics: Option<MetricsHandle>,
+    feed: Feed,
+}
+
+impl FromRef<App> for Feed {
+    fn from_ref(app: &App) -> Self {
+        app.feed.clone()
+    }
 }
 
 impl FromRef<App> for Arc<Engine> {
@@ -58,19 +68,22 @@ impl FromRef<App> for BodyRules {
 /// All routes of a server, without a socket.
 pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
     let body = BodyRules::new(config.max_body_bytes);
-    let app = App { engine, body, metrics: config.metrics };
+    let feed = Feed::new(Arc::clone(&engine), config.max_listeners);
+    let app = App { engine, body, metrics: config.metrics, feed };
     let open = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/openapi.json", get(openapi::show));
     let mut guarded = Router::new()
-        .route("/v1/executions", post(create_execution))
+        .route("/v1/executions", post(create_execution).get(list_executions))
         .route("/v1/executions/{id}", get(get_execution).delete(cancel_execution))
         .route("/v1/bundles", get(list_bundles))
         .route("/v1/bundles/{name}", get(get_bundle))
         .route("/v1/bundles/{name}/reload", post(reload_bundle))
         .route("/v1/languages", get(list_languages))
-        .route("/v1/accounting", get(show_accounting));
+        .route("/v1/accounting", get(show_accounting))
+        .route("/v1/live", get(get_live))
+        .route("/v1/live/events", get(follow_live));
     if app.metrics.is_some() {
         guarded = guarded.route("/metrics", get(show_metrics));
     }

@@ -89,6 +89,11 @@ pub(super) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// Any number to three decimals.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}
+
 /// A system call that was refused to a program.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeniedSyscall<'a> {

@@ -11,6 +11,8 @@ mod figures;
 mod file;
 mod language;
 mod limits;
+mod listing;
+mod live;
 mod number;
 mod request;
 mod state;
@@ -20,6 +22,8 @@ pub(crate) use bundle::{Bundle, BundleList};
 pub(crate) use execution::Execution;
 pub use execution::execution_json;
 pub(crate) use language::{Health, LanguageList};
+pub(crate) use listing::{ExecutionList, ListExecutions};
+pub(crate) use live::Live;
 pub(crate) use request::{CreateExecution, InvalidRequest};
 
 fn rfc_3339(time: std::time::SystemTime) -> String {

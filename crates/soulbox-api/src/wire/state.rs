@@ -2,12 +2,12 @@
 //!
 //! Owns them for clients, also those that no execution has yet. It never decides which one fits.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use soulbox_engine::{StartKind, Status};
 use utoipa::ToSchema;
 
 /// The state of an execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ExecutionStatus {
     Queued,
@@ -51,6 +51,24 @@ impl From<Status> for ExecutionStatus {
     }
 }
 
+impl From<ExecutionStatus> for Status {
+    fn from(status: ExecutionStatus) -> Self {
+        match status {
+            ExecutionStatus::Queued => Status::Queued,
+            ExecutionStatus::Running => Status::Running,
+            ExecutionStatus::Succeeded => Status::Succeeded,
+            ExecutionStatus::Failed => Status::Failed,
+            ExecutionStatus::TimedOut => Status::TimedOut,
+            ExecutionStatus::OutOfMemory => Status::OutOfMemory,
+            ExecutionStatus::OutputLimitExceeded => Status::OutputLimitExceeded,
+            ExecutionStatus::Killed => Status::Killed,
+            ExecutionStatus::Cancelled => Status::Cancelled,
+            ExecutionStatus::CompileFailed => Status::CompileFailed,
+            ExecutionStatus::InternalError => Status::InternalError,
+        }
+    }
+}
+
 impl From<StartKind> for ExecutionStartKind {
     fn from(kind: StartKind) -> Self {
         match kind {
@@ -81,6 +99,7 @@ mod tests {
             Status::InternalError,
         ] {
             assert_eq!(serde_json::to_value(ExecutionStatus::from(status)).unwrap(), status.as_str());
+            assert_eq!(Status::from(ExecutionStatus::from(status)), status);
         }
         for kind in [StartKind::Zygote, StartKind::Cold] {
             assert_eq!(serde_json::to_value(ExecutionStartKind::from(kind)).unwrap(), kind.as_str());

@@ -4,13 +4,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{CgroupError, CgroupMode, Hierarchies, make_directory, read, write};
+use super::files::{Figure, Files, Opened, number, where_present};
+use super::usage::{self, AT_THE_END, CpuTimes, LeafUsage, Meter, OWN_PIDS};
+use super::{CgroupError, Hierarchies, make_directory, write};
 
 /// The period over which a cpu quota is counted; the kernel's default (cgroup v2 documentation, "cpu.max").
 const CPU_PERIOD_US: u64 = 100_000;
@@ -21,9 +23,6 @@ const MAX_SOCKET_BYTES: u64 = 16 << 20;
 /// How long processes that have ended may still be seen in their cgroup.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
-
-/// pid 1 of the sandbox counts as a process of the leaf, but not as one of the program.
-const OWN_PIDS: u64 = 1;
 
 /// What a run may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,39 +35,19 @@ pub struct LeafLimits {
     pub cpus: f64,
 }
 
-/// What a run has used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeafUsage {
-    /// Cpu time of all its processes, in user and kernel mode (`cpu.stat`; v1 `cpuacct.usage`).
-    pub cpu_time: Duration,
-    /// The most memory charged at once (`memory.peak`; v1 `memory.max_usage_in_bytes`). Memory that the run
-    /// shares with its zygote is charged to the zygote.
-    pub memory_peak_bytes: u64,
-    /// The most processes and threads at once (`pids.peak`).
-    pub pids_peak: u64,
-    /// How often a process or thread was refused for the limit (`pids.events`).
-    pub pids_refused: u64,
-    /// Processes that the kernel killed for the memory limit (`memory.events`; v1 `memory.oom_control`).
-    pub oom_kills: u64,
-}
-
 /// A leaf cgroup. Dropping it removes it, in the background, for which its processes have to be gone.
 #[derive(Debug)]
 pub(crate) struct Leaf {
-    files: Files,
+    files: Arc<Files>,
     limits: LeafLimits,
     /// Cpu time that was used before it was anybody's.
-    cpu_time_before: Duration,
+    before: CpuTimes,
     /// Files to be read when there will be no time to open them.
-    open: Vec<(PathBuf, File)>,
+    opened: Opened,
+    /// Whether the kernel counts what it reads from and writes to block devices.
+    counts_io: bool,
     /// The directories that have been made and not removed.
     left: Vec<PathBuf>,
-}
-
-#[derive(Debug)]
-enum Files {
-    V2 { directory: PathBuf },
-    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf },
 }
 
 impl Leaf {
@@ -86,13 +65,21 @@ impl Leaf {
                 cpuacct: cpuacct.join(path),
             },
         };
-        Self::create_in(files, limits)
+        let mut leaf = Self::create_in(files, limits)?;
+        leaf.counts_io = hierarchies.counts_io();
+        Ok(leaf)
     }
 
     fn create_in(files: Files, limits: &LeafLimits) -> Result<Self, CgroupError> {
-        let cpu_time_before = Duration::ZERO;
-        let mut leaf = Leaf { files, limits: *limits, cpu_time_before, open: Vec::new(), left: Vec::new() };
-        let directories: Vec<_> = leaf.directories().into_iter().map(Path::to_owned).collect();
+        let mut leaf = Leaf {
+            files: Arc::new(files),
+            limits: *limits,
+            before: CpuTimes::default(),
+            opened: Opened::default(),
+            counts_io: false,
+            left: Vec::new(),
+        };
+        let directories: Vec<_> = leaf.files.directories().into_iter().map(Path::to_owned).collect();
         for directory in directories {
             make_directory(&directory)?;
             leaf.left.push(directory);
@@ -114,7 +101,7 @@ impl Leaf {
         let memory = limits.memory_bytes.to_string();
         let pids_max = (limits.pids + OWN_PIDS).to_string();
         let quota_us = (limits.cpus * CPU_PERIOD_US as f64) as u64;
-        match &self.files {
+        match &*self.files {
             Files::V2 { directory } => {
                 write(&directory.join("memory.max"), &memory)?;
                 write_where_present(&directory.join("memory.swap.max"), "0")?;
@@ -140,29 +127,13 @@ impl Leaf {
         }
     }
 
-    /// The directories of the leaf, each once.
-    fn directories(&self) -> Vec<&Path> {
-        match &self.files {
-            Files::V2 { directory } => vec![directory],
-            Files::V1 { memory, pids, cpu, cpuacct } => {
-                let mut directories: Vec<&Path> = vec![memory, pids, cpu, cpuacct];
-                directories.dedup();
-                directories
-            }
-        }
-    }
-
     /// Opens the files through which a process without threads joins the leaf, by writing `0` to each.
     pub(crate) fn open_join_files(&self) -> Result<Vec<File>, CgroupError> {
-        let mode = match self.files {
-            Files::V2 { .. } => CgroupMode::V2,
-            Files::V1 { .. } => CgroupMode::V1,
-        };
         let open = |directory: &Path| {
-            let path = directory.join(mode.join_file());
+            let path = directory.join(self.files.mode().join_file());
             OpenOptions::new().write(true).open(&path).map_err(CgroupError::io("open", &path))
         };
-        self.directories().into_iter().map(open).collect()
+        self.files.directories().into_iter().map(open).collect()
     }
 
     /// Lets all others have the processor first (`cpu.idle`, Linux 5.15), until [`Leaf::count_from_now`].
@@ -173,84 +144,41 @@ impl Leaf {
     /// Counts cpu time from now on, and takes its share of the processor as any other.
     pub(crate) fn count_from_now(&mut self) -> Result<(), CgroupError> {
         self.write_idle("0")?;
-        self.cpu_time_before = self.whole_cpu_time()?;
-        // One that is missing is found to be so when it is read.
-        let open = |path: PathBuf| File::open(&path).ok().map(|file| (path, file));
-        self.open = self.usage_paths().into_iter().filter_map(open).collect();
+        self.opened = Opened::open(&self.files, &AT_THE_END);
+        self.before = CpuTimes::read(&self.files, &self.opened)?;
         Ok(())
     }
 
     fn write_idle(&self, value: &str) -> Result<(), CgroupError> {
-        let (Files::V2 { directory: cpu } | Files::V1 { cpu, .. }) = &self.files;
+        let (Files::V2 { directory: cpu } | Files::V1 { cpu, .. }) = &*self.files;
         write_where_present(&cpu.join("cpu.idle"), value)
     }
 
     /// Cpu time used so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration, CgroupError> {
-        self.whole_cpu_time().map(|time| time.saturating_sub(self.cpu_time_before))
-    }
-
-    fn whole_cpu_time(&self) -> Result<Duration, CgroupError> {
-        let [path, ..] = self.usage_paths();
-        match &self.files {
-            Files::V2 { .. } => {
-                flat_keyed(&path, &self.read(&path)?, "usage_usec").map(Duration::from_micros)
-            }
-            Files::V1 { .. } => parse(&path, &self.read(&path)?).map(Duration::from_nanos),
-        }
+        Ok(CpuTimes::read(&self.files, &self.opened)?.all.saturating_sub(self.before.all))
     }
 
     /// Memory that is charged now.
     pub(crate) fn memory_bytes(&self) -> Result<u64, CgroupError> {
-        let path = match &self.files {
-            Files::V2 { directory } => directory.join("memory.current"),
-            Files::V1 { memory, .. } => memory.join("memory.usage_in_bytes"),
-        };
-        parse(&path, &read(&path)?)
+        number(&self.files, Figure::Memory, &self.opened.read(&self.files, Figure::Memory)?)
     }
 
-    /// What the run has used until now.
+    /// To look at it while it is somebody else's.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter::new(&self.files, &self.before)
+    }
+
+    /// What the run has used until now, but for its memory over time.
     pub(crate) fn usage(&self) -> Result<LeafUsage, CgroupError> {
-        let [_, memory_peak, oom, pids_peak, pids_events] = self.usage_paths();
-        // Older kernels lack it (`pids.peak` is of Linux 6.1): it counts 0.
-        let peak = where_present(self.read(&pids_peak))?.map_or(Ok(0), |text| parse(&pids_peak, &text))?;
-        Ok(LeafUsage {
-            cpu_time: self.cpu_time()?,
-            memory_peak_bytes: parse(&memory_peak, &self.read(&memory_peak)?)?,
-            pids_peak: peak.saturating_sub(OWN_PIDS),
-            pids_refused: flat_keyed(&pids_events, &self.read(&pids_events)?, "max")?,
-            oom_kills: flat_keyed(&oom, &self.read(&oom)?, "oom_kill")?,
-        })
-    }
-
-    /// Where usage is: cpu time, the most memory, memory events, the most processes, events of processes.
-    fn usage_paths(&self) -> [PathBuf; 5] {
-        match &self.files {
-            Files::V2 { directory } => {
-                ["cpu.stat", "memory.peak", "memory.events", "pids.peak", "pids.events"]
-                    .map(|name| directory.join(name))
-            }
-            Files::V1 { memory, pids, cpuacct, .. } => [
-                cpuacct.join("cpuacct.usage"),
-                memory.join("memory.max_usage_in_bytes"),
-                memory.join("memory.oom_control"),
-                pids.join("pids.peak"),
-                pids.join("pids.events"),
-            ],
-        }
-    }
-
-    fn read(&self, path: &Path) -> Result<String, CgroupError> {
-        let Some((_, file)) = self.open.iter().find(|(open, _)| open == path) else { return read(path) };
-        let mut bytes = [0; 1024];
-        let len = file.read_at(&mut bytes, 0).map_err(CgroupError::io("read", path))?;
-        Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
+        let quota = Duration::from_micros(CPU_PERIOD_US).mul_f64(self.limits.cpus);
+        usage::usage(&self.files, &self.opened, &self.before, quota, self.counts_io)
     }
 
     /// On v1, an event for each time that the kernel found the memory limit reached (cgroup v1 memory
     /// documentation, "OOM Control"). On v2 the kernel ends the whole group by itself (`memory.oom.group`).
     pub(crate) fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError> {
-        let Files::V1 { memory, .. } = &self.files else { return Ok(None) };
+        let Files::V1 { memory, .. } = &*self.files else { return Ok(None) };
         let control = memory.join("cgroup.event_control");
         let path = memory.join("memory.oom_control");
         let oom_control = File::open(&path).map_err(CgroupError::io("open", &path))?;
@@ -295,10 +223,6 @@ async fn remove_until_gone(mut directories: Vec<PathBuf>) {
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<u64, CgroupError> {
-    text.trim().parse().map_err(|_| CgroupError::Malformed(path.to_owned()))
-}
-
 /// For limits of what a kernel may have been built without (swap), or is too old for.
 fn write_where_present(path: &Path, value: &str) -> Result<(), CgroupError> {
     use std::io::Write;
@@ -308,33 +232,43 @@ fn write_where_present(path: &Path, value: &str) -> Result<(), CgroupError> {
     where_present(written.map_err(CgroupError::io("write to", path))).map(drop)
 }
 
-fn where_present<T>(result: Result<T, CgroupError>) -> Result<Option<T>, CgroupError> {
-    match result {
-        Err(CgroupError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        result => result.map(Some),
-    }
-}
-
-/// One value of a flat keyed file (cgroup v2 documentation, "Format"): lines of a key, a space, a number.
-fn flat_keyed(path: &Path, text: &str, key: &str) -> Result<u64, CgroupError> {
-    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
-    value.map_or_else(|| Err(CgroupError::Malformed(path.to_owned())), |value| parse(path, value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::IoBytes;
+
+    const LIMITS: LeafLimits = LeafLimits { memory_bytes: 1 << 20, pids: 10, cpus: 0.5 };
 
     fn v2_fixture() -> (tempfile::TempDir, Leaf) {
         let root = tempfile::tempdir().unwrap();
-        let limits = LeafLimits { memory_bytes: 1 << 20, pids: 10, cpus: 0.5 };
         let files = Files::V2 { directory: root.path().join("leaf") };
-        let leaf = Leaf::create_in(files, &limits).unwrap();
+        let leaf = Leaf::create_in(files, &LIMITS).unwrap();
+        (root, leaf)
+    }
+
+    /// With all controllers in one hierarchy, so that one directory has all files.
+    fn v1_fixture() -> (tempfile::TempDir, Leaf) {
+        let root = tempfile::tempdir().unwrap();
+        let leaf = || root.path().join("leaf");
+        let files = Files::V1 { memory: leaf(), pids: leaf(), cpu: leaf(), cpuacct: leaf() };
+        let leaf = Leaf::create_in(files, &LIMITS).unwrap();
+        for (file, text) in [
+            ("cpuacct.usage", "9000000\n"),
+            ("cpuacct.usage_user", "8000000\n"),
+            ("cpuacct.usage_sys", "4000000\n"),
+            ("cpu.stat", "nr_periods 5\nnr_throttled 3\nthrottled_time 70000000\n"),
+            ("memory.max_usage_in_bytes", "8192\n"),
+            ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"),
+            ("pids.peak", "2\n"),
+            ("pids.events", "max 0\n"),
+        ] {
+            set(&leaf, file, text);
+        }
         (root, leaf)
     }
 
     fn set(leaf: &Leaf, file: &str, text: &str) {
-        fs::write(leaf.directories()[0].join(file), text).unwrap();
+        fs::write(leaf.files.directories()[0].join(file), text).unwrap();
     }
 
     #[test]
@@ -376,12 +310,61 @@ mod tests {
             usage,
             LeafUsage {
                 cpu_time: Duration::from_micros(1500),
+                cpu_user: Duration::from_micros(1000),
+                cpu_system: Duration::from_micros(500),
+                throttled: Duration::ZERO,
                 memory_peak_bytes: 4096,
+                memory_byte_seconds: 0.0,
                 pids_peak: 2,
                 pids_refused: 7,
-                oom_kills: 2
+                oom_kills: 2,
+                io: None,
             }
         );
+        let reading = leaf.meter().read();
+        assert_eq!(reading, None, "there is no pids.current");
+        set(&leaf, "pids.current", "3\n");
+        let reading = leaf.meter().read().unwrap();
+        assert_eq!((reading.memory_bytes, reading.pids), (2048, 2));
+        assert_eq!(reading.cpu_time, Duration::from_micros(1500));
+    }
+
+    #[test]
+    fn v2_tells_what_was_held_up_and_what_came_from_disks() {
+        let (_root, mut leaf) = v2_fixture();
+        set(&leaf, "cpu.stat", "usage_usec 50\nuser_usec 30\nsystem_usec 20\nthrottled_usec 7\n");
+        for (file, text) in [("memory.peak", "1"), ("pids.peak", "2"), ("pids.events", "max 0")] {
+            set(&leaf, file, text);
+        }
+        set(&leaf, "memory.events", "oom_kill 0\n");
+        set(&leaf, "io.stat", "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n");
+        leaf.count_from_now().unwrap();
+        set(&leaf, "cpu.stat", "usage_usec 950\nuser_usec 630\nsystem_usec 320\nthrottled_usec 207\n");
+        leaf.counts_io = true;
+        let usage = leaf.usage().unwrap();
+        let us = Duration::from_micros;
+        assert_eq!((usage.cpu_time, usage.cpu_user, usage.cpu_system), (us(900), us(600), us(300)));
+        assert_eq!((usage.throttled, usage.io), (us(200), Some(IoBytes { read: 4096, written: 0 })));
+    }
+
+    #[test]
+    fn v1_divides_cpu_time_by_what_ticks_have_seen() {
+        let (_root, leaf) = v1_fixture();
+        let usage = leaf.usage().unwrap();
+        let ms = Duration::from_millis;
+        assert_eq!((usage.cpu_time, usage.cpu_user, usage.cpu_system), (ms(9), ms(6), ms(3)));
+        assert_eq!((usage.memory_peak_bytes, usage.pids_peak, usage.io), (8192, 1, None));
+        set(&leaf, "cpuacct.usage", "900000\n");
+        assert_eq!(leaf.usage().unwrap().cpu_user, Duration::from_micros(900), "shorter than a tick");
+    }
+
+    #[test]
+    fn v1_is_asked_what_was_held_up_only_where_something_can_have_been() {
+        let (_root, leaf) = v1_fixture();
+        // Half a core is 50 ms of each 100.
+        assert_eq!(leaf.usage().unwrap().throttled, Duration::ZERO);
+        set(&leaf, "cpuacct.usage", "13000000\n");
+        assert_eq!(leaf.usage().unwrap().throttled, Duration::from_millis(70));
     }
 
     #[test]

@@ -12,8 +12,12 @@
 //! cgroup v2 is used where the host has it unified, at the [`Place`] that is this server's. On a hybrid or legacy
 //! host the same tree is made in each of the v1 hierarchies of memory, pids, cpu and cpuacct.
 
+mod charges;
+mod files;
 mod leaf;
+mod memory_time;
 mod place;
+mod usage;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,15 +28,23 @@ use std::time::{Duration, Instant};
 use cgroups_rs::fs::Controllers;
 use cgroups_rs::fs::hierarchies::{V1, is_cgroup2_unified_mode};
 
+pub use charges::Charges;
+pub(crate) use charges::{Pss, ZygoteCharge};
 pub(crate) use leaf::Leaf;
-pub use leaf::{LeafLimits, LeafUsage};
+pub use leaf::LeafLimits;
+pub use memory_time::MemoryTime;
 use place::Place;
+pub use usage::{IoBytes, LeafUsage, Meter, MeterReading};
 
 /// Where cgroup v2 is mounted when it is the only one (file-hierarchy(7), cgroups(7)).
 const UNIFIED_ROOT: &str = "/sys/fs/cgroup";
 
 /// The controllers without which no limit can be enforced.
 const V2_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// The one that counts what comes from block devices. It costs each run something and no limit needs it: it is used
+/// where the operator has given it to the children of the server's place.
+const IO_CONTROLLER: &str = "io";
 
 /// Where helpers are, below the instance's path.
 const HELPERS: &str = "helpers";
@@ -102,8 +114,18 @@ impl CgroupError {
 /// The roots of the hierarchies in use.
 #[derive(Clone, Debug)]
 pub(crate) enum Hierarchies {
-    V2 { root: PathBuf, place: Place },
-    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf },
+    V2 {
+        root: PathBuf,
+        place: Place,
+        /// Whether the kernel is to count what comes from block devices and goes to them.
+        io: bool,
+    },
+    V1 {
+        memory: PathBuf,
+        pids: PathBuf,
+        cpu: PathBuf,
+        cpuacct: PathBuf,
+    },
 }
 
 impl Hierarchies {
@@ -112,7 +134,8 @@ impl Hierarchies {
         if is_cgroup2_unified_mode() {
             let place = Place::find()?;
             place.check_controllers()?;
-            return Ok(Hierarchies::V2 { root: UNIFIED_ROOT.into(), place });
+            let io = place.gives_io();
+            return Ok(Hierarchies::V2 { root: UNIFIED_ROOT.into(), place, io });
         }
         let mounts = V1::new();
         let root = |controller, name| {
@@ -134,6 +157,11 @@ impl Hierarchies {
             Hierarchies::V2 { .. } => CgroupMode::V2,
             Hierarchies::V1 { .. } => CgroupMode::V1,
         }
+    }
+
+    /// Whether leaves have an `io.stat`.
+    fn counts_io(&self) -> bool {
+        matches!(self, Hierarchies::V2 { io: true, .. })
     }
 
     /// On v2, the cgroup below which all of this server's are made.
@@ -202,7 +230,7 @@ impl Tree {
     fn make(&self) -> Result<(), CgroupError> {
         if let Hierarchies::V2 { place, .. } = &self.hierarchies {
             place.vacate()?;
-            enable_controllers(place.directory())?;
+            enable_controllers(place.directory(), false)?;
         }
         for root in self.hierarchies.roots() {
             let own = root.join(&self.path);
@@ -210,7 +238,7 @@ impl Tree {
             for directory in directories {
                 make_directory(directory)?;
                 if self.mode() == CgroupMode::V2 {
-                    enable_controllers(directory)?;
+                    enable_controllers(directory, self.hierarchies.counts_io())?;
                 }
             }
             // It has processes of its own, and so no cgroups with controllers below it.
@@ -347,11 +375,12 @@ fn make_directory(directory: &Path) -> Result<(), CgroupError> {
 }
 
 /// Makes the controllers available to the children of a v2 cgroup, where they are not yet.
-fn enable_controllers(directory: &Path) -> Result<(), CgroupError> {
+fn enable_controllers(directory: &Path, io: bool) -> Result<(), CgroupError> {
     let file = directory.join("cgroup.subtree_control");
     let enabled = read(&file)?;
     let missing: Vec<_> = V2_CONTROLLERS
         .iter()
+        .chain(io.then_some(&IO_CONTROLLER))
         .filter(|controller| !enabled.split_whitespace().any(|name| name == **controller))
         .map(|controller| format!("+{controller}"))
         .collect();
@@ -381,7 +410,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("cgroup.subtree_control");
         fs::write(&file, "cpu io").unwrap();
-        enable_controllers(directory.path()).unwrap();
+        enable_controllers(directory.path(), false).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "+memory +pids");
+        fs::write(&file, "cpu memory pids").unwrap();
+        enable_controllers(directory.path(), true).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "+io");
     }
 }

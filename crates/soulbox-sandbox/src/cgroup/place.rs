@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::{CgroupError, UNIFIED_ROOT, V2_CONTROLLERS, make_directory, read, write};
+use super::{CgroupError, IO_CONTROLLER, UNIFIED_ROOT, V2_CONTROLLERS, make_directory, read, write};
 
 /// The child for the server's own processes. systemd's documentation has the same name for it
 /// (`DelegateSubgroup=`, systemd.resource-control(5)).
@@ -74,6 +74,18 @@ impl Place {
             Some(controller) => Err(CgroupError::MissingController(controller)),
             None => Ok(()),
         }
+    }
+
+    /// Whether its children are given the controller that counts what comes from block devices.
+    pub(super) fn gives_io(&self) -> bool {
+        let given = read(&self.directory.join("cgroup.subtree_control")).unwrap_or_default();
+        given.split_whitespace().any(|controller| controller == IO_CONTROLLER)
+    }
+
+    /// The server's own cgroup, where it has moved to one.
+    pub(super) fn daemon(&self) -> Option<PathBuf> {
+        let daemon = self.directory.join(DAEMON);
+        (self.delegated && daemon.exists()).then_some(daemon)
     }
 
     /// Moves the processes that are in the place itself to the child for them. A second server finds none.

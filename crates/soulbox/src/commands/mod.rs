@@ -17,6 +17,7 @@ pub(crate) mod doctor;
 pub(crate) mod monitoring;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod top;
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {

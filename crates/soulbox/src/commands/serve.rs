@@ -43,6 +43,7 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     let reload = tokio::spawn(reload_when_told(Arc::clone(&engine), hangup));
     let mut api = ApiConfig { api_keys: config.api_keys, metrics, ..ApiConfig::default() };
     api.max_body_bytes = config.max_body_bytes.unwrap_or(api.max_body_bytes);
+    api.max_listeners = config.max_listeners.unwrap_or(api.max_listeners);
     let router = soulbox_api::router(Arc::clone(&engine), api);
 
     // Executions end first, while the server still answers: with their outcome those that wait for one, with
