@@ -38,6 +38,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
         routes::healthz,
         routes::readyz,
         routes::show_metrics,
+        routes::show_dashboard,
+        routes::show_dashboard_file,
         show,
     ),
     tags(
@@ -132,6 +134,8 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "/",
+                "/dashboard/{file}",
                 "/healthz",
                 "/metrics",
                 "/openapi.json",

@@ -3,6 +3,7 @@
 //! Owns which path leads to which handler, and which of them need a key. Handlers only convert and pass on.
 
 mod bundles;
+mod dashboard;
 mod executions;
 mod health;
 mod languages;
@@ -24,6 +25,9 @@ use crate::stack::assemble;
 
 pub(crate) use bundles::{
     __path_get_bundle, __path_list_bundles, __path_reload_bundle, get_bundle, list_bundles, reload_bundle,
+};
+pub(crate) use dashboard::{
+    __path_show_dashboard, __path_show_dashboard_file, show_dashboard, show_dashboard_file,
 };
 pub(crate) use executions::{
     __path_cancel_execution, __path_create_execution, __path_get_execution, cancel_execution,
@@ -58,6 +62,8 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
     let body = BodyRules::new(config.max_body_bytes);
     let app = App { engine, body, metrics: config.metrics };
     let open = Router::new()
+        .route("/", get(show_dashboard))
+        .route("/dashboard/{*file}", get(show_dashboard_file))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/openapi.json", get(openapi::show));
