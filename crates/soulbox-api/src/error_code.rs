@@ -35,6 +35,7 @@ pub(crate) enum ErrorCode {
     FilesTooLarge,
     LimitOutOfRange,
     Unauthorized,
+    OperatorOnly,
     NotFound,
     ExecutionNotFound,
     BundleNotFound,
@@ -81,6 +82,7 @@ impl ErrorCode {
             | Code::FilesTooLarge
             | Code::LimitOutOfRange => StatusCode::BAD_REQUEST,
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
+            Code::OperatorOnly => StatusCode::FORBIDDEN,
             Code::NotFound | Code::ExecutionNotFound | Code::BundleNotFound => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,

@@ -23,6 +23,8 @@ mod info;
 mod job;
 mod keeper;
 mod limits;
+mod metrics;
+mod observers;
 mod parking;
 mod pool;
 mod prepare;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use soulbox_attack::Group;
 use soulbox_bench::{Mix, Payload, Tolerance};
+use soulbox_client::{ClientError, Server};
 use soulbox_engine::LimitName;
 
 /// Runs untrusted code, fast and safely, without Docker.
@@ -143,6 +144,25 @@ pub(crate) struct DoctorArgs {
     pub(crate) only: Vec<String>,
     #[command(flatten)]
     pub(crate) unenforced: UnenforcedArgs,
+}
+
+/// Which running server a command shows, and how.
+#[derive(Debug, Args)]
+#[allow(dead_code, reason = "the commands that show a running server have it in common")]
+pub(crate) struct ServerArgs {
+    /// The server; where it needs an API key, that is taken from SOULBOX_API_KEY
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
+    pub(crate) server: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[allow(dead_code, reason = "the commands that show a running server have it in common")]
+impl ServerArgs {
+    pub(crate) fn connect(&self) -> Result<Server, ClientError> {
+        Server::from_environment(&self.server)
+    }
 }
 
 /// What is to be said of `bench` beyond its description.
