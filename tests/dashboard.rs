@@ -103,7 +103,8 @@ fn a_snippet_of_every_language_runs_from_the_editor() {
 
 #[test]
 fn programs_get_input_and_their_markup_stays_text() {
-    let browser = open(&shared(), "#try");
+    let server = shared();
+    let browser = open(&server, "#try");
     let hostile = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>";
     let shown = run(&browser, "python", "print(input())", hostile);
     assert_eq!(shown, format!("{hostile}\n"));
@@ -121,7 +122,8 @@ fn programs_get_input_and_their_markup_stays_text() {
 fn pictures_that_a_program_makes_are_shown() {
     const PIXEL: &str =
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-    let browser = open(&shared(), "#try");
+    let server = shared();
+    let browser = open(&server, "#try");
     browser.click(".more-options summary");
     browser.fill("#try-files", "*.png, *.html");
     let code = format!(
@@ -140,7 +142,8 @@ fn pictures_that_a_program_makes_are_shown() {
 
 #[test]
 fn a_program_is_written_and_run_by_keyboard_alone() {
-    let browser = open(&shared(), "");
+    let server = shared();
+    let browser = open(&server, "");
     browser.until("document.querySelector('#try-language option')");
     browser.keys(&TAB.to_string());
     assert_eq!(browser.focus(), "Skip to content");
@@ -177,4 +180,39 @@ fn a_program_that_goes_on_is_stopped() {
     browser.until("document.querySelector('#try-state').textContent === 'Stopped'");
     support::eventually("nothing runs any more", || (server.metrics().running() == 0.0).then_some(()));
     assert_silent(&browser);
+}
+
+#[test]
+fn a_phone_shows_it_without_scrolling_sideways_and_in_the_dark() {
+    let server = Setup::new().start();
+    let execution = server.execute(json!({"code": "print('x' * 500)"}));
+    let browser = open(&server, "");
+    let light = browser.script("return getComputedStyle(document.body).backgroundColor");
+    browser.screen(360, 740, "dark");
+    for view in ["#try", &format!("#executions/{}", execution.id())] {
+        visit(&browser, &server, view);
+        browser.until("document.querySelector('#try-language option')");
+        if view.contains('/') {
+            browser.until("document.querySelector('#detail .waterfall')");
+        }
+        let width = browser.script("return document.documentElement.scrollWidth");
+        assert_eq!(width, 360, "{view}");
+        let beyond = browser.script(
+            "return [...document.querySelectorAll('button, select, nav a, textarea')]
+               .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth)
+               .map((e) => e.outerHTML)",
+        );
+        assert_eq!(beyond, json!([]), "{view}");
+    }
+    let dark = browser.script("return getComputedStyle(document.body).backgroundColor");
+    assert_ne!(light, dark);
+    browser.keys(&ESCAPE.to_string());
+    // The switch is stronger than the system.
+    browser.select("#theme", "light");
+    browser.until(&format!("getComputedStyle(document.body).backgroundColor === {light}"));
+    browser.select("#theme", "dark");
+    browser.script("location.reload()");
+    browser.until("document.documentElement.dataset.theme === 'dark' && document.querySelector('#theme').value === 'dark'");
+    assert_silent(&browser);
+    browser.picture("phone");
 }

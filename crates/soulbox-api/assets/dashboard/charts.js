@@ -39,7 +39,7 @@ export class Chart {
   #details;
   #entries = new Map();
   #hovered = null;
-  #summarised = 0;
+  #summarised = -Infinity;
   #shape = "";
 
   constructor(history, options) {
