@@ -9,6 +9,7 @@
 //!
 //! [`router`] is the whole interface without a socket, [`serve`] gives it one.
 
+mod assets;
 mod auth;
 mod body;
 mod config;

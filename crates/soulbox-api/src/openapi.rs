@@ -42,6 +42,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
         routes::healthz,
         routes::readyz,
         routes::show_metrics,
+        routes::show_dashboard,
+        routes::show_dashboard_file,
         show,
     ),
     tags(
@@ -137,6 +139,8 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "/",
+                "/dashboard/{file}",
                 "/healthz",
                 "/metrics",
                 "/openapi.json",

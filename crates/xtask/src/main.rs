@@ -56,9 +56,12 @@ struct Soak {
 const FUZZ_SECONDS: u64 = 60;
 
 /// A file that the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 21] = [
+const NEEDED: [(&str, &str); 24] = [
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/docker-registry", "docker-registry"),
+    // A real browser for the dashboard, and what drives it.
+    ("/usr/bin/chromium", "chromium"),
+    ("/usr/bin/chromedriver", "chromium-driver"),
     ("/usr/bin/cc", "gcc"),
     // Of libFuzzer.
     ("/usr/bin/c++", "g++"),

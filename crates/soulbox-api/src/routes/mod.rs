@@ -4,6 +4,7 @@
 
 mod accounting;
 mod bundles;
+mod dashboard;
 mod executions;
 mod health;
 mod languages;
@@ -28,6 +29,9 @@ use crate::stack::assemble;
 pub(crate) use accounting::{__path_show_accounting, show_accounting};
 pub(crate) use bundles::{
     __path_get_bundle, __path_list_bundles, __path_reload_bundle, get_bundle, list_bundles, reload_bundle,
+};
+pub(crate) use dashboard::{
+    __path_show_dashboard, __path_show_dashboard_file, show_dashboard, show_dashboard_file,
 };
 pub(crate) use executions::{
     __path_cancel_execution, __path_create_execution, __path_get_execution, __path_list_executions,
@@ -71,6 +75,8 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
     let feed = Feed::new(Arc::clone(&engine), config.max_listeners);
     let app = App { engine, body, metrics: config.metrics, feed };
     let open = Router::new()
+        .route("/", get(show_dashboard))
+        .route("/dashboard/{*file}", get(show_dashboard_file))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/openapi.json", get(openapi::show));
