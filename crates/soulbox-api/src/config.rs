@@ -2,6 +2,10 @@
 //!
 //! Owns the defaults. It never reads a file or the environment: that is the binary's.
 
+use std::sync::Arc;
+
+use soulbox_webhook::Webhook;
+
 use crate::auth::ApiKey;
 use crate::metrics::MetricsHandle;
 
@@ -14,10 +18,12 @@ pub struct ApiConfig {
     pub max_body_bytes: usize,
     /// What `/metrics` shows; without it there is no such route.
     pub metrics: Option<MetricsHandle>,
+    /// Where alerts go, whose figures are shown with them.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        ApiConfig { api_keys: Vec::new(), max_body_bytes: 16 << 20, metrics: None }
+        ApiConfig { api_keys: Vec::new(), max_body_bytes: 16 << 20, metrics: None, webhook: None }
     }
 }

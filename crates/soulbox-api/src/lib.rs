@@ -15,6 +15,7 @@ mod config;
 mod disconnect;
 mod engine_errors;
 mod error_code;
+mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod listen;
@@ -31,6 +32,7 @@ mod write_timeout;
 pub use auth::ApiKey;
 pub use axum::Router;
 pub use config::ApiConfig;
+pub use forward::forward_alerts;
 pub use listen::{ListenError, check_listen_address};
 pub use metrics::{MetricsError, MetricsHandle, install_metrics};
 pub use openapi::openapi_json;

@@ -37,6 +37,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
         routes::reload_bundle,
         routes::healthz,
         routes::readyz,
+        routes::get_slo,
+        routes::list_alerts,
         routes::show_metrics,
         show,
     ),
@@ -136,12 +138,14 @@ mod tests {
                 "/metrics",
                 "/openapi.json",
                 "/readyz",
+                "/v1/alerts",
                 "/v1/bundles",
                 "/v1/bundles/{name}",
                 "/v1/bundles/{name}/reload",
                 "/v1/executions",
                 "/v1/executions/{id}",
                 "/v1/languages",
+                "/v1/slo",
             ]
         );
         let text = document.to_string();

@@ -24,6 +24,7 @@ use crate::pool::ParkedConfig;
 use crate::registry::{Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target, Tenant};
 use crate::slots::IdSupply;
+use crate::watching::{Watching, program_hash};
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
 
@@ -69,6 +70,8 @@ pub struct EngineConfig {
     pub parked: ParkedConfig,
     /// When a zygote has been forked often or long enough.
     pub renewal: Renewal,
+    /// What is promised, and how changes for the worse are looked for.
+    pub watch: soulbox_watch::Config,
 }
 
 /// When a zygote is replaced by a new one, with another layout of memory. It is looked at when a run ends.
@@ -108,6 +111,7 @@ impl EngineConfig {
                 after_runs: NonZeroU64::new(10_000),
                 after: Some(Duration::from_secs(60 * 60)),
             },
+            watch: soulbox_watch::Config::default(),
         }
     }
 }
@@ -172,6 +176,7 @@ impl Engine {
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
         let attendant = Attendant::new(&config, &instance);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
+        let watching = Watching::new(config.watch.clone(), &config.state_dir, instance.directory());
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
                 max_concurrent: config.max_concurrent,
@@ -189,11 +194,12 @@ impl Engine {
             unenforced,
             fleet,
             attendant,
-            observers: Observers::new(),
+            observers: Observers::new(watching),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         });
         engine.attendant.begin(Arc::downgrade(&engine));
+        engine.watching().begin(Arc::downgrade(&engine));
         Ok(engine)
     }
 
@@ -337,7 +343,8 @@ impl Engine {
             created_at: SystemTime::now(),
         });
         self.registry.add(&ticket);
-        let facts = Facts::new(request.tenant.clone(), &keeper);
+        let program = program_hash(&keeper, &request, &layout);
+        let facts = Facts::new(request.tenant.clone(), &keeper, program);
         let job = Job { keeper: Arc::clone(&*keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         tokio::spawn(async move {
@@ -350,7 +357,7 @@ impl Engine {
             });
             engine.observers.ending(&outcome);
             let outcome = engine.registry.end(&supervised, outcome);
-            engine.observers.ended(&outcome, &facts);
+            engine.observers.ended(&outcome, &facts, engine.is_busy());
             // Held until here: the version that an execution came to is not stopped before it has ended.
             engine.park(&keeper);
         });
@@ -421,6 +428,10 @@ impl Engine {
 
     pub(crate) fn attendant(&self) -> &Attendant {
         &self.attendant
+    }
+
+    pub(crate) fn watching(&self) -> &Arc<Watching> {
+        self.observers.watching()
     }
 
     /// All keepers that are in their place.
@@ -513,6 +524,7 @@ impl Engine {
             }
         }
         self.attendant.save().await;
+        self.watching().save().await;
         self.fleet.close().await;
     }
 }

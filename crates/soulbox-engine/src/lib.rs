@@ -32,6 +32,8 @@ mod registry;
 mod request;
 mod roster;
 mod slots;
+mod state_file;
+mod watching;
 
 pub use admission::{Refusal, RefusalReason};
 pub use compile::Compilation;
@@ -52,3 +54,4 @@ pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
 pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, Rights, syscall_table};
+pub use watching::Alerts;

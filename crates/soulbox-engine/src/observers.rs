@@ -12,6 +12,7 @@ use crate::execution::Outcome;
 use crate::keeper::Keeper;
 use crate::metrics::ExecutionMetrics;
 use crate::request::Tenant;
+use crate::watching::Watching;
 
 /// What is known of an execution beside its outcome.
 #[derive(Clone, Debug)]
@@ -22,11 +23,13 @@ pub(crate) struct Facts {
     /// The version of the bundle it ran in.
     #[allow(dead_code, reason = "for those who keep accounts")]
     pub(crate) bundle_digest: Digest,
+    /// The same for the same program with the same input.
+    pub(crate) program: u64,
 }
 
 impl Facts {
-    pub(crate) fn new(tenant: Option<Tenant>, keeper: &Keeper) -> Self {
-        Facts { tenant, bundle_digest: keeper.bundle().digest() }
+    pub(crate) fn new(tenant: Option<Tenant>, keeper: &Keeper, program: u64) -> Self {
+        Facts { tenant, bundle_digest: keeper.bundle().digest(), program }
     }
 }
 
@@ -34,11 +37,12 @@ impl Facts {
 #[derive(Debug)]
 pub(crate) struct Observers {
     metrics: ExecutionMetrics,
+    watching: Arc<Watching>,
 }
 
 impl Observers {
-    pub(crate) fn new() -> Self {
-        Observers { metrics: ExecutionMetrics::new() }
+    pub(crate) fn new(watching: Watching) -> Self {
+        Observers { metrics: ExecutionMetrics::new(), watching: Arc::new(watching) }
     }
 
     /// An execution is about to end. Whoever has its answer must find it counted, so this comes before the answer, and
@@ -47,12 +51,19 @@ impl Observers {
         self.metrics.ended(outcome);
     }
 
-    /// An execution has ended, whatever its end was, and its answer is on its way.
-    #[allow(clippy::unused_self, reason = "for those who keep accounts")]
-    pub(crate) fn ended(&self, _outcome: &Arc<Outcome>, _facts: &Facts) {}
+    /// An execution has ended, whatever its end was, and its answer is on its way. `busy` says whether more run than
+    /// there are processors.
+    pub(crate) fn ended(&self, outcome: &Arc<Outcome>, facts: &Facts, busy: bool) {
+        self.watching.ended(outcome, facts.program, busy);
+    }
 
     /// A request was turned away before it became an execution.
     pub(crate) fn refused(&self, refusal: &Refusal, _tenant: Option<&Tenant>) {
         self.metrics.refused(refusal);
+        self.watching.refused(refusal);
+    }
+
+    pub(crate) fn watching(&self) -> &Arc<Watching> {
+        &self.watching
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns its form. It is parsed once, into the configurations of the engine and the API.
 
+mod watch;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use soulbox_api::ApiKey;
 use soulbox_bundle::store::BundleName;
 use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
 use soulbox_engine::{EngineConfig, IdSupply, Limits, ParkedConfig, Rights};
+use soulbox_webhook::WebhookConfig;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
@@ -49,6 +52,8 @@ struct RawConfig {
     zygote_max_age: Option<String>,
     max_binaries_memory: Option<ByteSize>,
     limits: RawLimits,
+    slo: watch::RawSlo,
+    alerts: watch::RawAlerts,
 }
 
 /// Always so many, or by demand within bounds.
@@ -98,6 +103,7 @@ pub(crate) struct ServeConfig {
     pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) max_body_bytes: Option<usize>,
     pub(crate) drain_grace: Duration,
+    pub(crate) webhook: Option<WebhookConfig>,
 }
 
 impl ServeConfig {
@@ -173,6 +179,8 @@ impl ServeConfig {
         if let Some(size) = raw.max_binaries_memory {
             engine.binaries_bytes = size.as_u64();
         }
+        let (watched, webhook) = watch::resolve(raw.slo, raw.alerts)?;
+        engine.watch = watched;
         let drain_grace = raw.drain_grace.as_deref().map(duration).transpose().context("drain_grace")?;
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
@@ -181,6 +189,7 @@ impl ServeConfig {
             api_keys: keys,
             max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
+            webhook,
         })
     }
 }

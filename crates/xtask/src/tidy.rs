@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 mod specification;
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     (
         "soulbox",
         &[
@@ -20,13 +20,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "soulbox-engine",
             "soulbox-image",
             "soulbox-sandbox",
+            "soulbox-watch",
+            "soulbox-webhook",
         ],
     ),
-    ("soulbox-api", &["soulbox-engine"]),
+    ("soulbox-api", &["soulbox-engine", "soulbox-watch", "soulbox-webhook"]),
     ("soulbox-attack", &["soulbox-engine"]),
     ("soulbox-bench", &[]),
     ("soulbox-client", &[]),
-    ("soulbox-engine", &["soulbox-bundle", "soulbox-demand", "soulbox-sandbox"]),
+    ("soulbox-engine", &["soulbox-bundle", "soulbox-demand", "soulbox-sandbox", "soulbox-watch"]),
     ("soulbox-demand", &[]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
@@ -34,6 +36,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("soulbox-sandbox", &["soulbox-protocol"]),
     ("soulbox-zygote", &["soulbox-protocol"]),
     ("soulbox-protocol", &[]),
+    ("soulbox-watch", &[]),
+    ("soulbox-webhook", &[]),
     ("xtask", &[]),
 ];
 
@@ -124,7 +128,7 @@ fn unsafe_code_stands_in_two_crates_alone() {
 
 #[test]
 fn http_is_known_to_the_api_and_its_clients_alone() {
-    let knowing = ["soulbox-api", "soulbox-bench", "soulbox-client"];
+    let knowing = ["soulbox-api", "soulbox-bench", "soulbox-client", "soulbox-webhook"];
     for name in crates().iter().filter(|name| !knowing.contains(&name.as_str())) {
         let dependencies = dependencies(&manifest(name), "dependencies");
         for http in ["axum", "hyper", "hyper-util", "http", "tower", "tower-http", "ureq", "utoipa"] {
@@ -197,6 +201,8 @@ fn errors_are_enumerated() {
         "soulbox-image",
         "soulbox-sandbox",
         "soulbox-protocol",
+        "soulbox-watch",
+        "soulbox-webhook",
     ] {
         assert!(!dependencies(&manifest(name), "dependencies").contains("anyhow"), "{name} is a library");
     }

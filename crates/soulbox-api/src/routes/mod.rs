@@ -7,6 +7,7 @@ mod executions;
 mod health;
 mod languages;
 mod metrics;
+mod watch;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 use soulbox_engine::Engine;
+use soulbox_webhook::Webhook;
 
 use crate::auth::Guard;
 use crate::body::BodyRules;
@@ -32,6 +34,7 @@ pub(crate) use executions::{
 pub(crate) use health::{__path_healthz, __path_readyz, healthz, readyz};
 pub(crate) use languages::{__path_list_languages, list_languages};
 pub(crate) use metrics::{__path_show_metrics, show_metrics};
+pub(crate) use watch::{__path_get_slo, __path_list_alerts, get_slo, list_alerts};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -39,6 +42,7 @@ pub(crate) struct App {
     engine: Arc<Engine>,
     body: BodyRules,
     metrics: Option<MetricsHandle>,
+    webhook: Option<Arc<Webhook>>,
 }
 
 impl FromRef<App> for Arc<Engine> {
@@ -56,7 +60,7 @@ impl FromRef<App> for BodyRules {
 /// All routes of a server, without a socket.
 pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
     let body = BodyRules::new(config.max_body_bytes);
-    let app = App { engine, body, metrics: config.metrics };
+    let app = App { engine, body, metrics: config.metrics, webhook: config.webhook };
     let open = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -67,7 +71,9 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
         .route("/v1/bundles", get(list_bundles))
         .route("/v1/bundles/{name}", get(get_bundle))
         .route("/v1/bundles/{name}/reload", post(reload_bundle))
-        .route("/v1/languages", get(list_languages));
+        .route("/v1/languages", get(list_languages))
+        .route("/v1/slo", get(get_slo))
+        .route("/v1/alerts", get(list_alerts));
     if app.metrics.is_some() {
         guarded = guarded.route("/metrics", get(show_metrics));
     }

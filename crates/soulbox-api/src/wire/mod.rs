@@ -2,6 +2,7 @@
 //!
 //! Owns the shape of version 1 of the API. The engine's types never leave or enter unconverted.
 
+mod alerts;
 mod bundle;
 mod compilation;
 mod content;
@@ -12,13 +13,16 @@ mod language;
 mod limits;
 mod number;
 mod request;
+mod slo;
 mod state;
 
+pub(crate) use alerts::{AlertList, notice};
 pub(crate) use bundle::{Bundle, BundleList};
 pub(crate) use execution::Execution;
 pub use execution::execution_json;
 pub(crate) use language::{Health, LanguageList};
 pub(crate) use request::{CreateExecution, InvalidRequest};
+pub(crate) use slo::Slo;
 
 fn rfc_3339(time: std::time::SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
