@@ -15,6 +15,7 @@ pub(crate) mod images;
 mod metrics;
 mod ordinary;
 pub(crate) mod random;
+pub(crate) mod receiver;
 mod running;
 mod server;
 mod stored;

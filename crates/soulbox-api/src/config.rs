@@ -2,6 +2,10 @@
 //!
 //! Owns the defaults. It never reads a file or the environment: that is the binary's.
 
+use std::sync::Arc;
+
+use soulbox_webhook::Webhook;
+
 use crate::auth::ApiKey;
 use crate::metrics::MetricsHandle;
 
@@ -16,10 +20,18 @@ pub struct ApiConfig {
     pub max_listeners: usize,
     /// What `/metrics` shows; without it there is no such route.
     pub metrics: Option<MetricsHandle>,
+    /// Where alerts go, whose figures are shown with them.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        ApiConfig { api_keys: Vec::new(), max_body_bytes: 16 << 20, max_listeners: 1024, metrics: None }
+        ApiConfig {
+            api_keys: Vec::new(),
+            max_body_bytes: 16 << 20,
+            max_listeners: 1024,
+            metrics: None,
+            webhook: None,
+        }
     }
 }

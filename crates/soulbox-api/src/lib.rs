@@ -17,6 +17,7 @@ mod disconnect;
 mod engine_errors;
 mod error_code;
 mod feed;
+mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod listen;
@@ -34,6 +35,7 @@ mod write_timeout;
 pub use auth::ApiKey;
 pub use axum::Router;
 pub use config::ApiConfig;
+pub use forward::forward_alerts;
 pub use listen::{ListenError, check_listen_address};
 pub use metrics::{MetricsError, MetricsHandle, install_metrics};
 pub use openapi::openapi_json;

@@ -41,6 +41,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_json);
         routes::follow_live,
         routes::healthz,
         routes::readyz,
+        routes::get_slo,
+        routes::list_alerts,
         routes::show_metrics,
         routes::show_dashboard,
         routes::show_dashboard_file,
@@ -146,6 +148,7 @@ mod tests {
                 "/openapi.json",
                 "/readyz",
                 "/v1/accounting",
+                "/v1/alerts",
                 "/v1/bundles",
                 "/v1/bundles/{name}",
                 "/v1/bundles/{name}/reload",
@@ -154,6 +157,7 @@ mod tests {
                 "/v1/languages",
                 "/v1/live",
                 "/v1/live/events",
+                "/v1/slo",
             ]
         );
         let text = document.to_string();

@@ -1,92 +1,69 @@
 //! What is known of demand, kept over restarts.
 //!
-//! Owns one file in the state directory, which is replaced whole: of several servers that share the directory, the last
-//! to write has it. Losing it costs nothing but the knowledge of some days, so that no failure here stops a server.
+//! Owns its file's name, and what is done with one that cannot be used: it costs the knowledge of some days, and is
+//! learnt anew.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use soulbox_demand::{Histories, HistoryError};
 use soulbox_sandbox::error_chain;
 
-const NAME: &str = "demand.json";
+use crate::state_file::{StateFile, StateFileError};
 
-/// A file that is larger is none of ours.
-const MAX_BYTES: u64 = 16 << 20;
+const NAME: &str = "demand.json";
 
 #[derive(Debug, thiserror::Error)]
 enum DemandFileError {
     #[error(transparent)]
-    Io(#[from] io::Error),
+    File(#[from] StateFileError),
     #[error(transparent)]
     History(#[from] HistoryError),
-    #[error("it has more than {MAX_BYTES} bytes")]
-    TooLarge,
 }
 
 /// The file.
 #[derive(Clone, Debug)]
-pub(crate) struct DemandFile {
-    path: PathBuf,
-    /// In a directory of the instance alone, which goes with it.
-    new: PathBuf,
-}
+pub(crate) struct DemandFile(StateFile);
 
 impl DemandFile {
     pub(crate) fn new(state_dir: &Path, instance: &Path) -> Self {
-        DemandFile { path: state_dir.join(NAME), new: instance.join(NAME) }
+        DemandFile(StateFile::new(state_dir, instance, NAME))
     }
 
     /// What was saved; nothing where that cannot be used, which the next save replaces.
     pub(crate) fn read(&self) -> Histories {
-        match self.try_read() {
-            Ok(histories) => histories,
-            Err(DemandFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                Histories::default()
-            }
-            Err(error) => {
-                let (path, error) = (self.path.display(), error_chain(&error));
-                tracing::warn!(%path, error, "what was known of demand cannot be used, and is learnt anew");
-                Histories::default()
-            }
-        }
+        self.try_read().unwrap_or_else(|error| {
+            let (path, error) = (self.0.path().display(), error_chain(&error));
+            tracing::warn!(%path, error, "what was known of demand cannot be used, and is learnt anew");
+            Histories::default()
+        })
     }
 
     fn try_read(&self) -> Result<Histories, DemandFileError> {
-        let mut bytes = Vec::new();
-        File::open(&self.path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(DemandFileError::TooLarge);
-        }
-        Ok(Histories::decode(&bytes)?)
+        Ok(self.0.read()?.map(|bytes| Histories::decode(&bytes)).transpose()?.unwrap_or_default())
     }
 
     /// Replaces the file.
     pub(crate) fn save(&self, histories: &Histories) {
         if let Err(error) = self.try_save(histories) {
-            let (path, error) = (self.path.display(), error_chain(&error));
+            let (path, error) = (self.0.path().display(), error_chain(&error));
             tracing::warn!(%path, error, "what is known of demand cannot be saved");
         }
     }
 
     fn try_save(&self, histories: &Histories) -> Result<(), DemandFileError> {
-        // When who runs what is nobody else's business.
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&self.new)?;
-        file.write_all(&histories.encode()?)?;
-        file.sync_all()?;
-        Ok(fs::rename(&self.new, &self.path)?)
+        Ok(self.0.save(&histories.encode()?)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::time::Duration;
 
     use soulbox_demand::{Bounds, Demand, History};
 
     use super::*;
+    use crate::state_file::MAX_BYTES;
 
     fn histories() -> Histories {
         let bounds = Bounds { min: 1, max: 9, max_idle: Duration::from_secs(60) };
@@ -120,6 +97,6 @@ mod tests {
         }
         let large = File::create(state.path().join(NAME)).unwrap();
         large.set_len(MAX_BYTES + 1).unwrap();
-        assert!(matches!(file.try_read(), Err(DemandFileError::TooLarge)));
+        assert!(matches!(file.try_read(), Err(DemandFileError::File(StateFileError::TooLarge))));
     }
 }

@@ -31,6 +31,7 @@ use crate::pool::ParkedConfig;
 use crate::registry::{Listing, Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target, Tenant};
 use crate::slots::IdSupply;
+use crate::watching::{Watching, program_hash};
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
 
@@ -83,6 +84,8 @@ pub struct EngineConfig {
     pub accounting: Option<AccountsConfig>,
     /// What use costs, where it costs something.
     pub prices: Option<Prices>,
+    /// What is promised, and how changes for the worse are looked for.
+    pub watch: soulbox_watch::Config,
 }
 
 /// When a zygote is replaced by a new one, with another layout of memory. It is looked at when a run ends.
@@ -124,6 +127,7 @@ impl EngineConfig {
             },
             accounting: None,
             prices: None,
+            watch: soulbox_watch::Config::default(),
         }
     }
 }
@@ -193,8 +197,9 @@ impl Engine {
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
         let accounts = config.accounting.clone().map(Accounts::begin).transpose()?;
         let attendant = Attendant::new(&config, &instance);
-        let observers = Observers::new(&config, accounts);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
+        let watching = Watching::new(config.watch.clone(), &config.state_dir, instance.directory());
+        let observers = Observers::new(&config, accounts, watching);
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
                 max_concurrent: config.max_concurrent,
@@ -218,6 +223,7 @@ impl Engine {
             told_to_end: CancellationToken::new(),
         });
         engine.attendant.begin(Arc::downgrade(&engine));
+        engine.watching().begin(Arc::downgrade(&engine));
         Ok(engine)
     }
 
@@ -382,7 +388,8 @@ impl Engine {
         });
         self.registry.add(&ticket);
         self.observers.arrived();
-        let facts = Facts::new(request.tenant.clone(), &keeper);
+        let program = program_hash(&keeper, &request, &layout);
+        let facts = Facts::new(request.tenant.clone(), &keeper, program);
         // Of the highest level: whatever is logged of an execution, at any level, has its id.
         let span = tracing::error_span!(
             "execution",
@@ -407,7 +414,7 @@ impl Engine {
             let outcome = engine.registry.end(&supervised, outcome);
             // Who waits for the answer has it first, and then the processor for a moment.
             tokio::task::yield_now().await;
-            engine.observers.ended(&outcome, &facts);
+            engine.observers.ended(&outcome, &facts, engine.is_busy());
             let total_ms = outcome.timing.total.as_secs_f64() * 1e3;
             tracing::debug!(status = outcome.status.as_str(), total_ms, "an execution has ended");
             if engine.has_idle_core() {
@@ -512,6 +519,10 @@ impl Engine {
         self.fleet.zygotes()
     }
 
+    pub(crate) fn watching(&self) -> &Arc<Watching> {
+        self.observers.watching()
+    }
+
     /// All keepers that are in their place.
     pub(crate) fn keepers(&self) -> Vec<Arc<Keeper>> {
         self.fleet.keepers()
@@ -609,6 +620,7 @@ impl Engine {
             }
         }
         self.attendant.save().await;
+        self.watching().save().await;
         self.fleet.close().await;
         if let Some(accounts) = self.accounts().cloned() {
             // Every execution has been told to it by now.

@@ -34,6 +34,8 @@ mod registry;
 mod request;
 mod roster;
 mod slots;
+mod state_file;
+mod watching;
 
 pub use admission::{Refusal, RefusalReason};
 pub use compile::Compilation;
@@ -60,3 +62,4 @@ pub use soulbox_bundle::{
 pub use soulbox_sandbox::{
     CgroupMode, CollectedFile, IoBytes, Pressure, RefusedSyscall, Rights, syscall_table,
 };
+pub use watching::Alerts;

@@ -16,6 +16,7 @@ use crate::keeper::Keeper;
 use crate::live::LiveStatistics;
 use crate::metrics::ExecutionMetrics;
 use crate::request::Tenant;
+use crate::watching::Watching;
 
 /// What is known of an execution beside its outcome.
 #[derive(Clone, Debug)]
@@ -24,11 +25,13 @@ pub(crate) struct Facts {
     pub(crate) tenant: Option<Tenant>,
     /// The version of the bundle it ran in.
     pub(crate) bundle_digest: Digest,
+    /// The same for the same program with the same input.
+    pub(crate) program: u64,
 }
 
 impl Facts {
-    pub(crate) fn new(tenant: Option<Tenant>, keeper: &Keeper) -> Self {
-        Facts { tenant, bundle_digest: keeper.bundle().digest() }
+    pub(crate) fn new(tenant: Option<Tenant>, keeper: &Keeper, program: u64) -> Self {
+        Facts { tenant, bundle_digest: keeper.bundle().digest(), program }
     }
 }
 
@@ -38,14 +41,16 @@ pub(crate) struct Observers {
     metrics: ExecutionMetrics,
     accounts: Option<Arc<Accounts>>,
     live: LiveStatistics,
+    watching: Arc<Watching>,
 }
 
 impl Observers {
-    pub(crate) fn new(config: &EngineConfig, accounts: Option<Accounts>) -> Self {
+    pub(crate) fn new(config: &EngineConfig, accounts: Option<Accounts>, watching: Watching) -> Self {
         Observers {
             metrics: ExecutionMetrics::new(config),
             accounts: accounts.map(Arc::new),
             live: LiveStatistics::new(),
+            watching: Arc::new(watching),
         }
     }
 
@@ -74,13 +79,20 @@ impl Observers {
         }
     }
 
-    /// An execution has ended, whatever its end was, and its answer is on its way.
-    #[allow(clippy::unused_self, reason = "for those who keep accounts")]
-    pub(crate) fn ended(&self, _outcome: &Arc<Outcome>, _facts: &Facts) {}
+    /// An execution has ended, whatever its end was, and its answer is on its way. `busy` says whether more run than
+    /// there are processors.
+    pub(crate) fn ended(&self, outcome: &Arc<Outcome>, facts: &Facts, busy: bool) {
+        self.watching.ended(outcome, facts.program, busy);
+    }
 
     /// A request was turned away before it became an execution.
     pub(crate) fn refused(&self, refusal: &Refusal, _tenant: Option<&Tenant>) {
         self.metrics.refused(refusal);
         self.live.refused();
+        self.watching.refused(refusal);
+    }
+
+    pub(crate) fn watching(&self) -> &Arc<Watching> {
+        &self.watching
     }
 }

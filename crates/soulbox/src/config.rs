@@ -2,6 +2,8 @@
 //!
 //! Owns its form. It is parsed once, into the configurations of the engine and the API.
 
+mod watch;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use soulbox_api::ApiKey;
 use soulbox_bundle::store::BundleName;
 use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
 use soulbox_engine::{EngineConfig, IdSupply, Limits, ParkedConfig, Rights};
+use soulbox_webhook::WebhookConfig;
 
 mod accounting;
 
@@ -57,6 +60,8 @@ struct RawConfig {
     metrics: Option<bool>,
     accounting: RawAccounting,
     prices: Option<RawPrices>,
+    slo: watch::RawSlo,
+    alerts: watch::RawAlerts,
 }
 
 /// Always so many, or by demand within bounds.
@@ -108,6 +113,7 @@ pub(crate) struct ServeConfig {
     pub(crate) max_listeners: Option<usize>,
     pub(crate) drain_grace: Duration,
     pub(crate) metrics: bool,
+    pub(crate) webhook: Option<WebhookConfig>,
 }
 
 impl ServeConfig {
@@ -185,6 +191,8 @@ impl ServeConfig {
         }
         engine.accounting = raw.accounting.resolve(&engine.state_dir).context("accounting")?;
         engine.prices = raw.prices.map(RawPrices::resolve).transpose().context("prices")?;
+        let (watched, webhook) = watch::resolve(raw.slo, raw.alerts)?;
+        engine.watch = watched;
         let drain_grace = raw.drain_grace.as_deref().map(duration).transpose().context("drain_grace")?;
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
@@ -195,6 +203,7 @@ impl ServeConfig {
             max_listeners: raw.max_listeners,
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
             metrics: raw.metrics.unwrap_or(true),
+            webhook,
         })
     }
 }

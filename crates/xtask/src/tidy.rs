@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 mod specification;
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     (
         "soulbox",
         &[
@@ -22,15 +22,20 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "soulbox-image",
             "soulbox-sandbox",
             "soulbox-top",
+            "soulbox-watch",
+            "soulbox-webhook",
         ],
     ),
     ("soulbox-accounting", &[]),
-    ("soulbox-api", &["soulbox-accounting", "soulbox-engine"]),
+    ("soulbox-api", &["soulbox-accounting", "soulbox-engine", "soulbox-watch", "soulbox-webhook"]),
     ("soulbox-attack", &["soulbox-engine"]),
     ("soulbox-bench", &[]),
     ("soulbox-client", &[]),
     ("soulbox-top", &["soulbox-client"]),
-    ("soulbox-engine", &["soulbox-accounting", "soulbox-bundle", "soulbox-demand", "soulbox-sandbox"]),
+    (
+        "soulbox-engine",
+        &["soulbox-accounting", "soulbox-bundle", "soulbox-demand", "soulbox-sandbox", "soulbox-watch"],
+    ),
     ("soulbox-demand", &[]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
@@ -38,6 +43,8 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("soulbox-sandbox", &["soulbox-protocol"]),
     ("soulbox-zygote", &["soulbox-protocol"]),
     ("soulbox-protocol", &[]),
+    ("soulbox-watch", &[]),
+    ("soulbox-webhook", &[]),
     ("xtask", &[]),
 ];
 
@@ -128,7 +135,7 @@ fn unsafe_code_stands_in_two_crates_alone() {
 
 #[test]
 fn http_is_known_to_the_api_and_its_clients_alone() {
-    let knowing = ["soulbox-api", "soulbox-bench", "soulbox-client"];
+    let knowing = ["soulbox-api", "soulbox-bench", "soulbox-client", "soulbox-webhook"];
     for name in crates().iter().filter(|name| !knowing.contains(&name.as_str())) {
         let dependencies = dependencies(&manifest(name), "dependencies");
         for http in ["axum", "hyper", "hyper-util", "http", "tower", "tower-http", "ureq", "utoipa"] {
@@ -203,6 +210,8 @@ fn errors_are_enumerated() {
         "soulbox-image",
         "soulbox-sandbox",
         "soulbox-protocol",
+        "soulbox-watch",
+        "soulbox-webhook",
     ] {
         assert!(!dependencies(&manifest(name), "dependencies").contains("anyhow"), "{name} is a library");
     }

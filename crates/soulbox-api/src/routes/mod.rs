@@ -10,6 +10,7 @@ mod health;
 mod languages;
 mod live;
 mod metrics;
+mod watch;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 use soulbox_engine::Engine;
+use soulbox_webhook::Webhook;
 
 use crate::auth::Guard;
 use crate::body::BodyRules;
@@ -41,6 +43,7 @@ pub(crate) use health::{__path_healthz, __path_readyz, healthz, readyz};
 pub(crate) use languages::{__path_list_languages, list_languages};
 pub(crate) use live::{__path_follow_live, __path_get_live, follow_live, get_live};
 pub(crate) use metrics::{__path_show_metrics, show_metrics};
+pub(crate) use watch::{__path_get_slo, __path_list_alerts, get_slo, list_alerts};
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -49,6 +52,7 @@ pub(crate) struct App {
     body: BodyRules,
     metrics: Option<MetricsHandle>,
     feed: Feed,
+    webhook: Option<Arc<Webhook>>,
 }
 
 impl FromRef<App> for Feed {
@@ -73,7 +77,7 @@ impl FromRef<App> for BodyRules {
 pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
     let body = BodyRules::new(config.max_body_bytes);
     let feed = Feed::new(Arc::clone(&engine), config.max_listeners);
-    let app = App { engine, body, metrics: config.metrics, feed };
+    let app = App { engine, body, metrics: config.metrics, feed, webhook: config.webhook };
     let open = Router::new()
         .route("/", get(show_dashboard))
         .route("/dashboard/{*file}", get(show_dashboard_file))
@@ -89,7 +93,9 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
         .route("/v1/languages", get(list_languages))
         .route("/v1/accounting", get(show_accounting))
         .route("/v1/live", get(get_live))
-        .route("/v1/live/events", get(follow_live));
+        .route("/v1/live/events", get(follow_live))
+        .route("/v1/slo", get(get_slo))
+        .route("/v1/alerts", get(list_alerts));
     if app.metrics.is_some() {
         guarded = guarded.route("/metrics", get(show_metrics));
     }

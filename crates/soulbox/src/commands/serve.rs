@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use soulbox_api::ApiConfig;
 use soulbox_engine::{Change, Engine};
+use soulbox_webhook::Webhook;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServeArgs;
@@ -41,7 +42,11 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
         async move { engine.warm_up().await }
     });
     let reload = tokio::spawn(reload_when_told(Arc::clone(&engine), hangup));
-    let mut api = ApiConfig { api_keys: config.api_keys, metrics, ..ApiConfig::default() };
+    let webhook = config.webhook.map(Webhook::start).transpose().context("alerts.webhook")?.map(Arc::new);
+    if let Some(webhook) = &webhook {
+        tokio::spawn(soulbox_api::forward_alerts(Arc::clone(&engine), Arc::clone(webhook)));
+    }
+    let mut api = ApiConfig { api_keys: config.api_keys, metrics, webhook, ..ApiConfig::default() };
     api.max_body_bytes = config.max_body_bytes.unwrap_or(api.max_body_bytes);
     api.max_listeners = config.max_listeners.unwrap_or(api.max_listeners);
     let router = soulbox_api::router(Arc::clone(&engine), api);
