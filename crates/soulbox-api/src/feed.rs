@@ -94,7 +94,8 @@ impl Listener {
         let engine = Arc::clone(&self.engine);
         let event = async {
             // What others have just seen need not be waited for.
-            if !(std::mem::take(&mut self.first) && !self.events.borrow().is_empty()) {
+            let can_begin = std::mem::take(&mut self.first) && !self.events.borrow().is_empty();
+            if !can_begin {
                 self.events.changed().await.ok()?;
                 sleep(self.delay).await;
             }
