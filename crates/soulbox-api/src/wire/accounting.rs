@@ -373,7 +373,8 @@ mod tests {
         let value = serde_json::to_value(AccountingFigures::new(&Sums::default(), None)).unwrap();
         let mut fields: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
         let mut figures = FIGURES.to_vec();
-        (fields.sort_unstable(), figures.sort_unstable());
+        fields.sort_unstable();
+        figures.sort_unstable();
         assert_eq!(fields, figures);
     }
 }
