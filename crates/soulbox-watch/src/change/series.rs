@@ -216,8 +216,9 @@ impl Series {
         if self.sum == 0.0 || self.pending.len() > MOST_PENDING {
             let all = if self.sum == 0.0 { self.pending.len() } else { 1 };
             for _ in 0..all {
-                let usual = self.pending.pop_front();
-                usual.map(|(_, closed)| self.learn(closed));
+                if let Some((_, closed)) = self.pending.pop_front() {
+                    self.learn(closed);
+                }
             }
         }
         let figures = self.pending.iter().map(|(_, closed)| self.figure(*closed));
