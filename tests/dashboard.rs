@@ -10,13 +10,34 @@ mod support;
 #[path = "dashboard/browser.rs"]
 mod browser;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use browser::{Browser, CONTROL, ENTER, ESCAPE, TAB};
 use serde_json::{Value, json};
-use support::{Server, Setup, shared, shared_by_all_languages};
+use support::{Running, Server, Setup, shared, shared_by_all_languages};
 
 const KEY: &str = "the-key-of-an-operator";
+const PLAIN_KEY: &str = "the-key-of-somebody-else";
+
+/// What is pressed or filled in, and what is told by a picture: each must have a name.
+const NAMED_ROLES: [&str; 15] = [
+    "button",
+    "link",
+    "textbox",
+    "combobox",
+    "checkbox",
+    "spinbutton",
+    "option",
+    "dialog",
+    "region",
+    "img",
+    "image",
+    "progressbar",
+    "DisclosureTriangle",
+    "navigation",
+    "slider",
+];
 
 fn open(server: &Server, view: &str) -> Browser {
     let browser = Browser::start();
@@ -28,12 +49,22 @@ fn visit(browser: &Browser, server: &Server, view: &str) {
     browser.open(&format!("http://{}/{view}", server.client().address()));
 }
 
+/// What a page may find out from a server, and a browser then tells on the console: which panels have no route.
+const MAY_BE_ABSENT: [&str; 4] = ["/v1/slo", "/v1/alerts", "/v1/capacity", "/v1/accounting"];
+
 /// The page must not have said a word on the console: no error, no refusal by the policy.
 #[track_caller]
 fn assert_silent(browser: &Browser) {
+    assert_silent_but_for(browser, &[]);
+}
+
+/// Likewise, but for refusals by the server that were asked for.
+#[track_caller]
+fn assert_silent_but_for(browser: &Browser, statuses: &[u16]) {
     let mut console = browser.console();
-    // A server without live figures; the page has found that out.
-    console.retain(|line| !line.contains("status of 404") && !line.contains("status of 405"));
+    let has = |line: &str, status: u16| line.contains(&format!("status of {status}"));
+    console.retain(|line| !statuses.iter().any(|status| has(line, *status)));
+    console.retain(|line| !(has(line, 404) && MAY_BE_ABSENT.iter().any(|path| line.contains(path))));
     assert!(console.is_empty(), "{console:#?}");
 }
 
@@ -74,6 +105,34 @@ fn the_page_is_open_strict_and_not_sent_twice() {
     client.get("/dashboard/../Cargo.toml").problem(404, "not_found");
     client.get("/dashboard/%2e%2e/lib.rs").problem(404, "not_found");
     client.get("/v1/languages").problem(401, "unauthorized");
+}
+
+#[test]
+fn figures_move_when_executions_run() {
+    let server = Setup::new().start();
+    let browser = open(&server, "");
+    browser.until("document.querySelector('#connection').dataset.state === 'live'");
+    browser.until("document.querySelectorAll('#charts .plot canvas').length >= 6");
+    browser.until("document.querySelector('#tile-requests').textContent === '0/s'");
+    support::eventually("the page shows that executions run", || {
+        server.run("print(1)");
+        (browser.text("#tile-requests") != "0/s").then_some(())
+    });
+    browser.until("document.querySelector('#languages').textContent.includes('python')");
+    browser.until("document.querySelector('#statuses').textContent.includes('succeeded')");
+    browser.until("document.querySelector('#pools').textContent.includes('python')");
+    browser.until("document.querySelector('#tile-memory').textContent.includes('MiB')");
+    // Each chart says in words and as a table what it shows.
+    browser.until(
+        "/Requests over .* now: Completed/.test(document.querySelector('#chart-rate .plot').ariaLabel)",
+    );
+    browser.click("#chart-rate summary");
+    browser.until("document.querySelectorAll('#chart-rate table tbody tr').length > 1");
+    browser.click("#pause");
+    browser.until("document.querySelector('#pause').getAttribute('aria-pressed') === 'true'");
+    browser.click("#pause");
+    assert_silent(&browser);
+    browser.picture("overview");
 }
 
 #[test]
@@ -141,6 +200,124 @@ fn pictures_that_a_program_makes_are_shown() {
 }
 
 #[test]
+fn a_recent_execution_is_opened_with_all_that_is_known() {
+    let server = Setup::new().start();
+    let failed = server.execute(json!({"code": "print('to be found'); raise SystemExit(3)"}));
+    let id = failed.is("failed").id().to_owned();
+    let browser = open(&server, "#executions");
+    browser.click(&format!("#recent a[href='#executions/{id}']"));
+    browser.until("document.querySelector('#detail').open");
+    browser.until("document.querySelector('#detail .output.stdout')");
+    assert_eq!(browser.text("#detail .output.stdout"), "to be found\n");
+    assert_eq!(browser.text("#detail-title"), id);
+    let shown = browser.text("#detail-body");
+    for words in ["exit code 3", "Timing", "Total", "Use and limits", "Memory peak"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(
+        browser.script("return document.querySelectorAll('#detail .waterfall tr').length").as_u64()
+            >= Some(4)
+    );
+    browser.keys(&ESCAPE.to_string());
+    browser.until("!document.querySelector('#detail').open && location.hash === '#executions'");
+    browser.select("#recent-status", "succeeded");
+    browser.until("document.querySelector('#recent-empty').checkVisibility()");
+    browser.select("#recent-status", "failed");
+    browser.until("document.querySelectorAll('#recent tr').length === 1");
+    assert_silent(&browser);
+}
+
+#[test]
+fn a_running_execution_is_cancelled_after_a_question() {
+    let server = Setup::new().start();
+    let running = Running::held(&server, "hold()");
+    let browser = open(&server, "#executions");
+    let cancel = format!("#running button[aria-label='Cancel {}']", running.id());
+    browser.click(&cancel);
+    browser.until("document.querySelector('#confirm').open");
+    // Whoever presses Enter too soon has done no harm.
+    assert_eq!(browser.focus(), "confirm-no");
+    browser.click("#confirm-no");
+    assert_eq!(running.now().status(), "running");
+    browser.click(&cancel);
+    browser.click("#confirm-yes");
+    assert_eq!(running.outcome().status(), "cancelled");
+    browser.until("document.querySelector('#running-empty').checkVisibility()");
+    browser.until("document.querySelector('#recent').textContent.includes('cancelled')");
+    assert_silent(&browser);
+}
+
+#[test]
+fn whatever_can_be_pressed_has_a_name() {
+    let server = Setup::new().start();
+    let execution =
+        server.execute(json!({"code": "import ctypes; print(1); ctypes.CDLL(None).unshare(0x40000000)"}));
+    let _running = Running::held(&server, "hold()");
+    let browser = open(&server, "");
+    browser.devtools("Accessibility.enable", json!({}));
+    for view in ["#overview", "#executions", "#try", &format!("#executions/{}", execution.id())] {
+        visit(&browser, &server, view);
+        browser.until("document.querySelector('#connection').dataset.state === 'live'");
+        browser.until("document.querySelector('#try-language option')");
+        match view {
+            "#overview" => browser.until("document.querySelectorAll('#charts .plot canvas').length >= 6"),
+            "#executions" => browser.until("document.querySelector('#running button')"),
+            "#try" => {}
+            _ => browser.until("document.querySelector('#detail .waterfall')"),
+        }
+        let tree = browser.devtools("Accessibility.getFullAXTree", json!({}));
+        let nodes = tree["nodes"].as_array().unwrap().iter().filter(|node| node["ignored"] == false);
+        let mut seen = 0;
+        for node in nodes {
+            let role = node["role"]["value"].as_str().unwrap_or_default();
+            if NAMED_ROLES.contains(&role) {
+                let name = node["name"]["value"].as_str().unwrap_or_default();
+                assert!(!name.trim().is_empty(), "{view}: a {role} has no name: {node}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 8, "{view}: {seen}");
+    }
+    assert_silent(&browser);
+}
+
+#[test]
+fn a_phone_shows_it_without_scrolling_sideways_and_in_the_dark() {
+    let server = Setup::new().start();
+    let execution = server.execute(json!({"code": "print('x' * 500)"}));
+    let _running = Running::held(&server, "hold()");
+    let browser = open(&server, "");
+    let light = browser.script("return getComputedStyle(document.body).backgroundColor");
+    browser.screen(360, 740, "dark");
+    for view in ["#overview", "#executions", "#try", &format!("#executions/{}", execution.id())] {
+        visit(&browser, &server, view);
+        browser.until("document.querySelector('#connection').dataset.state === 'live'");
+        if view.contains('/') {
+            browser.until("document.querySelector('#detail .waterfall')");
+        }
+        let width = browser.script("return document.documentElement.scrollWidth");
+        assert_eq!(width, 360, "{view}");
+        let beyond = browser.script(
+            "return [...document.querySelectorAll('button, select, nav a, textarea')]
+               .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth)
+               .map((e) => e.outerHTML)",
+        );
+        assert_eq!(beyond, json!([]), "{view}");
+    }
+    let dark = browser.script("return getComputedStyle(document.body).backgroundColor");
+    assert_ne!(light, dark);
+    browser.keys(&ESCAPE.to_string());
+    // The switch is stronger than the system.
+    browser.select("#theme", "light");
+    browser.until(&format!("getComputedStyle(document.body).backgroundColor === {light}"));
+    browser.select("#theme", "dark");
+    browser.script("location.reload()");
+    browser.until("document.documentElement.dataset.theme === 'dark' && document.querySelector('#theme').value === 'dark'");
+    assert_silent(&browser);
+    browser.picture("phone");
+}
+
+#[test]
 fn a_program_is_written_and_run_by_keyboard_alone() {
     let server = shared();
     let browser = open(&server, "");
@@ -183,36 +360,85 @@ fn a_program_that_goes_on_is_stopped() {
 }
 
 #[test]
-fn a_phone_shows_it_without_scrolling_sideways_and_in_the_dark() {
-    let server = Setup::new().start();
-    let execution = server.execute(json!({"code": "print('x' * 500)"}));
+fn a_key_is_asked_for_and_a_wrong_one_refused() {
+    let server = Setup::new().config(&format!("api_keys = [\"{KEY}\"]")).key(KEY).start();
+    let browser = open(&server, "#try");
+    browser.until("document.querySelector('#ask-key').open");
+    browser.keys(&format!("not-the-key{ENTER}"));
+    browser.until("document.querySelector('#key-error').textContent.includes('does not know')");
+    assert!(browser.script("return document.querySelector('#ask-key').open") == true);
+    browser.fill("#key-input", KEY);
+    browser.keys(&ENTER.to_string());
+    browser.until("!document.querySelector('#ask-key').open");
+    assert_eq!(run(&browser, "python", "print(6 * 7)", ""), "42\n");
+    browser.until("document.querySelector('#connection').dataset.state === 'live'");
+    // It is known as long as this tab is open, and nowhere else.
+    visit(&browser, &server, "#overview");
+    browser.until("document.querySelector('#connection').dataset.state === 'live'");
+    assert_eq!(browser.script("return localStorage.length + document.cookie.length"), 0);
+    assert!(!browser.script("return document.documentElement.outerHTML").as_str().unwrap().contains(KEY));
+    assert_silent_but_for(&browser, &[401]);
+}
+
+#[test]
+fn a_key_that_is_no_operators_has_the_editor_and_its_own_executions() {
+    let config = format!("api_keys = [\"{PLAIN_KEY}\"]\noperator_keys = [\"{KEY}\"]");
+    let server = Setup::new().config(&config).key(KEY).start();
+    server.run("print('of the operator')");
     let browser = open(&server, "");
-    let light = browser.script("return getComputedStyle(document.body).backgroundColor");
-    browser.screen(360, 740, "dark");
-    for view in ["#try", &format!("#executions/{}", execution.id())] {
-        visit(&browser, &server, view);
-        browser.until("document.querySelector('#try-language option')");
-        if view.contains('/') {
-            browser.until("document.querySelector('#detail .waterfall')");
-        }
-        let width = browser.script("return document.documentElement.scrollWidth");
-        assert_eq!(width, 360, "{view}");
-        let beyond = browser.script(
-            "return [...document.querySelectorAll('button, select, nav a, textarea')]
-               .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth)
-               .map((e) => e.outerHTML)",
-        );
-        assert_eq!(beyond, json!([]), "{view}");
-    }
-    let dark = browser.script("return getComputedStyle(document.body).backgroundColor");
-    assert_ne!(light, dark);
-    browser.keys(&ESCAPE.to_string());
-    // The switch is stronger than the system.
-    browser.select("#theme", "light");
-    browser.until(&format!("getComputedStyle(document.body).backgroundColor === {light}"));
-    browser.select("#theme", "dark");
-    browser.script("location.reload()");
-    browser.until("document.documentElement.dataset.theme === 'dark' && document.querySelector('#theme').value === 'dark'");
-    assert_silent(&browser);
-    browser.picture("phone");
+    browser.until("document.querySelector('#ask-key').open");
+    browser.keys(&format!("{PLAIN_KEY}{ENTER}"));
+    browser.until("document.querySelector('#connection').dataset.state === 'denied'");
+    browser.until("location.hash === '#executions'");
+    browser.until("document.querySelector('#notice').textContent.includes('operator')");
+    browser.click("nav a[data-view='try']");
+    assert_eq!(run(&browser, "python", "print('of mine')", ""), "of mine\n");
+    browser.click("nav a[data-view='executions']");
+    browser.until("document.querySelectorAll('#recent tr').length === 1");
+    assert_silent_but_for(&browser, &[401, 403]);
+}
+
+/// Somebody else who listens, and does so for as long as this lives.
+fn listen(server: &Server) -> TcpStream {
+    let mut stream = server.client().connect();
+    stream.write_all(b"GET /v1/live/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    stream
+}
+
+#[test]
+fn without_a_place_among_the_listeners_it_asks_now_and_then_and_says_so() {
+    let server = Setup::new().config("max_listeners = 20").start();
+    let others: Vec<_> = (0..20).map(|_| listen(&server)).collect();
+    let browser = open(&server, "");
+    browser.until("document.querySelector('#connection').dataset.state === 'polling'");
+    browser.until("document.querySelector('#notice').textContent.includes('taken')");
+    support::eventually("figures come all the same", || {
+        server.run("print(1)");
+        (browser.text("#tile-requests") != "0/s").then_some(())
+    });
+    drop(others);
+    // It asks for a place by itself after a while, and gets one.
+    browser.until("document.querySelector('#connection').dataset.state === 'live'");
+    browser.until("!document.querySelector('#notice').checkVisibility()");
+    assert_silent_but_for(&browser, &[429]);
+}
+
+#[test]
+fn a_server_that_was_away_is_found_again() {
+    let server = Setup::new().start();
+    let address = server.client().address();
+    let browser = open(&server, "");
+    browser.until("document.querySelector('#connection').dataset.state === 'live'");
+    drop(server);
+    browser.until("document.querySelector('#connection').dataset.state === 'waiting'");
+    browser.until("document.querySelector('#retry').checkVisibility()");
+    browser.until("document.body.classList.contains('old')");
+    let server = Setup::new().listen(&address.to_string()).start();
+    browser.click("#retry");
+    browser.until("document.querySelector('#connection').dataset.state === 'live'");
+    browser.until("!document.body.classList.contains('old')");
+    assert_eq!(server.run("print(1)"), "1\n");
 }

@@ -45,7 +45,7 @@ pub use fleet::{Change, ReloadError};
 pub use info::{BundleInfo, BundleState, LanguageInfo, ReadBundle};
 pub use limits::{LimitError, LimitName, LimitPolicy, Limits, LimitsRequest, UnknownLimit};
 pub use live::{
-    LanguageFigures, Live, Memory, Percentiles, PoolFigures, QueueFigures, Rates, RecentFigures,
+    CostRate, LanguageFigures, Live, Memory, Percentiles, PoolFigures, QueueFigures, Rates, RecentFigures,
     RunningFigures,
 };
 pub use pool::ParkedConfig;

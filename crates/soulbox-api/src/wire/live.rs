@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use soulbox_engine as engine;
+use soulbox_watch::slo::ObjectiveReport;
 use utoipa::ToSchema;
 
 use crate::wire::figures::{millis, rounded};
@@ -42,15 +43,39 @@ pub(crate) struct Live {
     #[schema(required)]
     pressure: Option<LivePressure>,
     /// What the executions cost; `null` where no prices are configured.
-    #[schema(required, value_type = Option<Object>)]
-    cost: Option<serde_json::Value>,
-    /// How the objectives are met; `null` where nothing watches them.
-    #[schema(required, value_type = Option<Object>)]
-    slo: Option<serde_json::Value>,
-    /// Alerts that are open.
+    #[schema(required)]
+    cost: Option<LiveCost>,
+    /// How what is promised stands; `/v1/slo` has more.
+    slo: LiveSlo,
+    /// Alerts that fire.
     alerts: u64,
     /// The executions that run, with the most memory first, up to 200.
     running: Vec<LiveRunning>,
+}
+
+/// What executions cost.
+#[derive(Debug, Serialize, ToSchema)]
+struct LiveCost {
+    /// What an hour like the last minute costs.
+    per_hour: f64,
+    currency: String,
+}
+
+/// How what is promised stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct LiveSlo {
+    objectives: Vec<LiveObjective>,
+}
+
+/// One objective.
+#[derive(Debug, Serialize, ToSchema)]
+struct LiveObjective {
+    /// As in `/v1/slo`.
+    name: &'static str,
+    /// Whether the promise is kept over the period.
+    met: bool,
+    /// The share of the error budget that is left; negative when more was used than there was.
+    budget_left: f64,
 }
 
 /// Events a second, over the last ten.
@@ -187,7 +212,7 @@ struct LiveRunning {
 
 impl From<engine::Live> for Live {
     fn from(live: engine::Live) -> Self {
-        let engine::RecentFigures { rates, latency, statuses, languages } = live.recent;
+        let engine::RecentFigures { rates, latency, statuses, languages, cost: _ } = live.recent;
         Live {
             at: rfc_3339(live.at),
             version: env!("CARGO_PKG_VERSION"),
@@ -220,10 +245,20 @@ impl From<engine::Live> for Live {
                 memory_full_avg10: pressure.memory_full,
                 io_some_avg10: pressure.io_some,
             }),
-            cost: None,
-            slo: None,
-            alerts: 0,
+            cost: live.cost.map(|cost| LiveCost { per_hour: cost.per_hour, currency: cost.currency }),
+            slo: LiveSlo { objectives: live.slo.objectives.iter().map(LiveObjective::from).collect() },
+            alerts: live.alerts_firing as u64,
             running: live.running.into_iter().map(LiveRunning::from).collect(),
+        }
+    }
+}
+
+impl From<&ObjectiveReport> for LiveObjective {
+    fn from(report: &ObjectiveReport) -> Self {
+        LiveObjective {
+            name: report.goal.objective.as_str(),
+            met: report.is_met(),
+            budget_left: rounded(report.budget_left),
         }
     }
 }

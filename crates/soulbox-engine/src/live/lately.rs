@@ -68,6 +68,8 @@ pub struct RecentFigures {
     pub statuses: BTreeMap<&'static str, u64>,
     /// By language, those that had an execution end in the last minute.
     pub languages: Vec<LanguageFigures>,
+    /// What those cost together that ended in the last minute, where something costs anything.
+    pub cost: f64,
 }
 
 /// The windows.
@@ -91,6 +93,7 @@ struct Slot {
     number: u64,
     statuses: BTreeMap<&'static str, u64>,
     languages: BTreeMap<String, Seen>,
+    cost: f64,
 }
 
 /// What was seen of one language.
@@ -156,6 +159,7 @@ impl Lately {
             *slot = Slot { number, ..Slot::default() };
         }
         *slot.statuses.entry(outcome.status.as_str()).or_default() += 1;
+        slot.cost += outcome.cost.unwrap_or_default();
         if !slot.languages.contains_key(&outcome.language) {
             let Some(seen) = Seen::new() else { return };
             slot.languages.insert(outcome.language.clone(), seen);
@@ -174,9 +178,11 @@ impl Lately {
     pub(crate) fn figures(&self, now: Duration) -> RecentFigures {
         let mut all: BTreeMap<&str, Seen> = BTreeMap::new();
         let mut statuses = BTreeMap::new();
+        let mut cost = 0.0;
         let current = now.as_secs() / SLOT_SECONDS;
         // A slot that nobody has used has number 0, and holds nothing.
         for slot in self.slots.iter().filter(|slot| slot.number + SLOTS > current) {
+            cost += slot.cost;
             for (status, count) in &slot.statuses {
                 *statuses.entry(*status).or_default() += count;
             }
@@ -205,6 +211,7 @@ impl Lately {
             latency: latency.unwrap_or_default(),
             statuses,
             languages: languages.collect(),
+            cost,
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use soulbox_sandbox::{Instance, Meter, Pressure, Zygote, host_memory_bytes, own_memory_bytes};
+use soulbox_watch::slo::SloReport;
 
 use lately::Lately;
 pub use lately::{LanguageFigures, Percentiles, Rates, RecentFigures};
@@ -43,9 +44,27 @@ pub struct Live {
     pub memory: Option<Memory>,
     /// How long work of the host waits; `None` where the kernel does not tell.
     pub pressure: Option<Pressure>,
+    /// What an hour like the last minute costs, where something costs anything.
+    pub cost: Option<CostRate>,
+    /// How what is promised stands.
+    pub slo: SloReport,
+    /// How many alerts fire.
+    pub alerts_firing: usize,
     /// Those that run, with the most memory first, up to 200.
     pub running: Vec<RunningFigures>,
 }
+
+/// What executions cost by time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostRate {
+    /// In an hour.
+    pub per_hour: f64,
+    /// Of what.
+    pub currency: String,
+}
+
+/// What is seen in a minute, for an hour.
+const MINUTES_PER_HOUR: f64 = 60.0;
 
 /// The queue of executions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,12 +168,17 @@ impl Engine {
         let memory = look_at_memory(self.instance(), runs, &self.zygotes(), &parked);
         let pools = keepers.iter().map(|keeper| keeper.pool_figures()).collect();
         let (queued, running_now) = self.load();
+        let recent = self.statistics().figures();
+        let cost = self.prices().map(|prices| CostRate {
+            per_hour: recent.cost * MINUTES_PER_HOUR,
+            currency: prices.currency.clone(),
+        });
         Live {
             at: SystemTime::now(),
             uptime: self.statistics().uptime(),
             cores: self.cores(),
             host_memory_bytes: host_memory_bytes(),
-            recent: self.statistics().figures(),
+            recent,
             queue: QueueFigures {
                 queued,
                 running: running_now,
@@ -164,6 +188,9 @@ impl Engine {
             pools,
             memory,
             pressure: Pressure::of_host(),
+            cost,
+            slo: self.slo(),
+            alerts_firing: self.alerts_firing(),
             running,
         }
     }
