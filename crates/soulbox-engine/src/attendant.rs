@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use soulbox_sandbox::Instance;
 
+use crate::config::EngineConfig;
 use crate::demand_file::DemandFile;
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::Engine;
 use crate::keeper::Keeper;
 use crate::parking::Parking;
 use crate::pool::{Pool, Present};

@@ -1,16 +1,14 @@
 //! The engine: takes requests, runs them in sandboxes, and never loses one without an outcome.
 
-use std::num::NonZeroU64;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
-use soulbox_accounting::{Accounts, AccountsConfig, AccountsError, Prices};
+use soulbox_accounting::{Accounts, AccountsError, Prices};
 use soulbox_bundle::Catalogue;
-use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, Zygote, error_chain};
+use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Zygote, error_chain};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -18,6 +16,7 @@ use crate::accounting;
 use crate::admission::{Admission, Bounds, Place, Refusal};
 use crate::attendant::Attendant;
 use crate::compile::Binaries;
+use crate::config::EngineConfig;
 use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing, judge};
 use crate::fleet::{Change, Fleet, ReloadError};
 use crate::info::{BundleInfo, LanguageInfo};
@@ -27,10 +26,8 @@ use crate::limits::{LimitName, LimitPolicy, Limits, OF_CGROUPS, names};
 use crate::live::{LiveStatistics, RunningNow};
 use crate::observers::{Facts, Observers};
 use crate::parking::Parking;
-use crate::pool::ParkedConfig;
 use crate::registry::{Listing, Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target, Tenant};
-use crate::slots::IdSupply;
 use crate::watching::{Watching, program_hash};
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
@@ -40,97 +37,6 @@ const PARKING_PAUSE: Duration = Duration::from_millis(1);
 
 /// What the example of every bundle prints.
 const EXAMPLE_OUTPUT: &[u8] = b"hello\n";
-
-/// What an operator decides.
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Where instances have their directories.
-    pub state_dir: PathBuf,
-    /// Where bundles have what they prepare once, which instances can share.
-    pub prepared_dir: PathBuf,
-    /// Executions that run at once.
-    pub max_concurrent: usize,
-    /// Executions of one tenant that run at once; `None` for its share.
-    pub max_concurrent_per_tenant: Option<usize>,
-    /// Executions that wait beyond those.
-    pub max_queued: usize,
-    /// A request is refused when it would probably wait for longer; `None` for never.
-    pub max_queue_wait: Option<Duration>,
-    /// Whether requests come from several tenants, each of which then leaves a share of everything to others.
-    pub several_tenants: bool,
-    /// Memory for the requests of all executions that wait or run. A request that does not fit is refused.
-    pub max_request_bytes: usize,
-    /// Memory for the outputs of all executions that run, by their limits. One that does not fit waits.
-    pub max_output_bytes: usize,
-    /// Defaults and maxima of limits.
-    pub limits: LimitPolicy,
-    /// By which right ids are mapped.
-    pub rights: Rights,
-    /// The ids of the containers' user namespaces.
-    pub ids: IdSupply,
-    /// Limits without which executions are run where they cannot be enforced.
-    pub allow_unenforced: Vec<LimitName>,
-    /// Ended executions that are remembered.
-    pub remembered: usize,
-    /// Bytes of output of ended executions that are remembered.
-    pub remembered_bytes: usize,
-    /// Memory for compiled programs that are kept for their next execution.
-    pub binaries_bytes: u64,
-    /// Sandboxes of each bundle that wait for a job.
-    pub parked: ParkedConfig,
-    /// When a zygote has been forked often or long enough.
-    pub renewal: Renewal,
-    /// Where and for how long it is kept what executions used; `None` for not at all.
-    pub accounting: Option<AccountsConfig>,
-    /// What use costs, where it costs something.
-    pub prices: Option<Prices>,
-    /// What is promised, and how changes for the worse are looked for.
-    pub watch: soulbox_watch::Config,
-}
-
-/// When a zygote is replaced by a new one, with another layout of memory. It is looked at when a run ends.
-#[derive(Clone, Copy, Debug)]
-pub struct Renewal {
-    /// After so many sandboxes; `None` for never.
-    pub after_runs: Option<NonZeroU64>,
-    /// After this time, when it was forked meanwhile; `None` for never.
-    pub after: Option<Duration>,
-}
-
-impl EngineConfig {
-    /// In the range that systemd sets aside for containers (its "Users, Groups, UIDs and GIDs").
-    pub const FIRST_HOST_ID: u32 = 0x4000_0000;
-
-    /// Defaults, with everything below `state_dir`.
-    pub fn new(state_dir: PathBuf) -> Self {
-        EngineConfig {
-            prepared_dir: state_dir.join("prepared"),
-            state_dir,
-            max_concurrent: 100,
-            max_concurrent_per_tenant: None,
-            max_queued: 1000,
-            max_queue_wait: Some(Duration::from_secs(10)),
-            several_tenants: false,
-            max_request_bytes: 256 << 20,
-            max_output_bytes: 512 << 20,
-            limits: LimitPolicy::default(),
-            rights: Rights::Root,
-            ids: IdSupply::of_root(Self::FIRST_HOST_ID),
-            allow_unenforced: Vec::new(),
-            remembered: 256,
-            remembered_bytes: 16 << 20,
-            binaries_bytes: 128 << 20,
-            parked: ParkedConfig::by_demand(),
-            renewal: Renewal {
-                after_runs: NonZeroU64::new(10_000),
-                after: Some(Duration::from_secs(60 * 60)),
-            },
-            accounting: None,
-            prices: None,
-            watch: soulbox_watch::Config::default(),
-        }
-    }
-}
 
 /// An engine that could not start.
 #[derive(Debug, thiserror::Error)]

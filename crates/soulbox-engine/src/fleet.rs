@@ -9,7 +9,8 @@ use soulbox_bundle::{Bundle, Catalogue, Digest, LoadError};
 use soulbox_sandbox::{Instance, Zygote, error_chain};
 use tokio_util::task::TaskTracker;
 
-use crate::engine::{Engine, EngineConfig};
+use crate::config::EngineConfig;
+use crate::engine::Engine;
 use crate::info::{BundleInfo, LanguageInfo};
 use crate::keeper::{Hold, Keeper, Premises};
 use crate::metrics::begin_bundle;

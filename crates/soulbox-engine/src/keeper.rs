@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::engine::{EngineConfig, Renewal};
+use crate::config::{EngineConfig, Renewal};
 use crate::execution::StartKind;
 use crate::limits::Limits;
 use crate::live::PoolFigures;

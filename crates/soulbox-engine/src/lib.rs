@@ -14,6 +14,7 @@ mod accounting;
 mod admission;
 mod attendant;
 mod compile;
+mod config;
 mod demand_file;
 mod engine;
 mod execution;
@@ -39,7 +40,8 @@ mod watching;
 
 pub use admission::{Refusal, RefusalReason};
 pub use compile::Compilation;
-pub use engine::{Engine, EngineConfig, Renewal, StartError, SubmitError};
+pub use config::{EngineConfig, Renewal};
+pub use engine::{Engine, StartError, SubmitError};
 pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
 pub use fleet::{Change, ReloadError};
 pub use info::{BundleInfo, BundleState, LanguageInfo, ReadBundle};

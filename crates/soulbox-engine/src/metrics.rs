@@ -10,7 +10,7 @@ use metrics::{Counter, Histogram, Unit, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
 use crate::admission::{Refusal, RefusalReason};
-use crate::engine::EngineConfig;
+use crate::config::EngineConfig;
 use crate::execution::{Outcome, StartKind, Status};
 
 /// The counters of a bundle are there before they first count: what appears with 1 shows no increase.

@@ -10,7 +10,7 @@ use soulbox_bundle::Digest;
 
 use crate::accounting;
 use crate::admission::Refusal;
-use crate::engine::EngineConfig;
+use crate::config::EngineConfig;
 use crate::execution::Outcome;
 use crate::keeper::Keeper;
 use crate::live::LiveStatistics;
