@@ -12,9 +12,9 @@ const KEYS: [&str; 2] = ["0123456789abcdef-one", "0123456789abcdef-two"];
 
 /// A server whose log has everything.
 fn talkative() -> Server {
-    let config = format!("api_keys = {}\nparked = 1", json!(KEYS));
+    let config = format!("api_keys = {}", json!(KEYS));
     let server = Setup::new().config(&config).key(KEYS[0]);
-    server.env("SOULBOX_LOG_FORMAT", "json").env("SOULBOX_LOG", "soulbox_engine=debug,info").start()
+    server.env("SOULBOX_LOG_FORMAT", "json").env("SOULBOX_LOG", "soulbox=info,soulbox_engine=debug").start()
 }
 
 /// Its lines, each of which must be one object.
