@@ -437,7 +437,6 @@ fn a_server_that_was_away_is_found_again() {
     browser.until("document.querySelector('#retry').checkVisibility()");
     browser.until("document.body.classList.contains('old')");
     let server = Setup::new().listen(&address.to_string()).start();
-    browser.click("#retry");
     browser.until("document.querySelector('#connection').dataset.state === 'live'");
     browser.until("!document.body.classList.contains('old')");
     assert_eq!(server.run("print(1)"), "1\n");

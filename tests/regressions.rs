@@ -1,6 +1,7 @@
 //! What the detection of changes promises, over the worlds of `benches/REGRESSIONS.md`.
 
 #![allow(dead_code, reason = "the benchmark shows more than is asserted")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../benches/regressions/trial.rs"]
 mod trial;
