@@ -317,8 +317,9 @@ fn a_sandbox_that_is_stopped_while_it_waits_is_ended_in_time() {
         let parked = eventually("a sandbox is parked", || {
             let is_parked = |leaf: &PathBuf| leaf.to_string_lossy().contains("/parked-");
             let processes = support::processes_below(&server.leaves().into_iter().find(is_parked)?);
-            // One that is still being made has pid 1 alone.
-            if processes.len() == 2 { in_role(role, processes) } else { None }
+            // One that is still being made is not counted, and would not get the job.
+            let is_complete = server.metrics().sum("soulbox_sandboxes_parked", &[]) == 1.0;
+            if is_complete && processes.len() == 2 { in_role(role, processes) } else { None }
         });
         kill(Pid::from_raw(parked.pid), Signal::SIGSTOP).unwrap();
         // It gets this job. The program of a pid 1 that is stopped runs and ends, and nobody can tell.

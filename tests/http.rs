@@ -287,8 +287,9 @@ fn what_is_not_there_is_a_problem() {
 fn a_method_that_a_path_does_not_have_is_a_problem() {
     let server = shared();
     for (method, path, allow) in [
-        ("GET", "/v1/executions", "POST"),
         ("PUT", "/v1/executions", "POST"),
+        ("DELETE", "/v1/executions", "GET"),
+        ("POST", "/v1/live/events", "GET"),
         ("POST", "/v1/languages", "GET"),
         ("DELETE", "/v1/bundles/python", "GET"),
         ("GET", "/v1/bundles/python/reload", "POST"),
