@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
 
-use crate::admission::{Admission, Bounds, Place, Refusal};
+use crate::admission::{Admission, Bounds, Demand, Place, Refusal};
 use crate::attendant::Attendant;
 use crate::compile::Binaries;
 use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing, judge};
@@ -22,6 +22,7 @@ use crate::parking::Parking;
 use crate::pool::ParkedConfig;
 use crate::registry::{Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target, Tenant};
+use crate::sizing::{AdaptiveConfig, Expected, Reserved, Sizing};
 use crate::slots::IdSupply;
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
@@ -50,6 +51,8 @@ pub struct EngineConfig {
     pub max_request_bytes: usize,
     /// Memory for the outputs of all executions that run, by their limits. One that does not fit waits.
     pub max_output_bytes: usize,
+    /// Memory for the sandboxes of all executions that run. One that does not fit waits.
+    pub adaptive: AdaptiveConfig,
     /// Defaults and maxima of limits.
     pub limits: LimitPolicy,
     /// By which right ids are mapped.
@@ -95,6 +98,7 @@ impl EngineConfig {
             several_tenants: false,
             max_request_bytes: 256 << 20,
             max_output_bytes: 512 << 20,
+            adaptive: AdaptiveConfig::default(),
             limits: LimitPolicy::default(),
             rights: Rights::Root,
             ids: IdSupply::of_root(Self::FIRST_HOST_ID),
@@ -153,6 +157,7 @@ pub struct Engine {
     fleet: Fleet,
     attendant: Attendant,
     admission: Admission,
+    sizing: Sizing,
     registry: Registry,
     binaries: Binaries,
     /// Processors that the daemon may use.
@@ -171,6 +176,7 @@ impl Engine {
         describe_metrics();
         let attendant = Attendant::new(&config, &instance);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
+        let sizing = Sizing::new(&config.adaptive, &instance);
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
                 max_concurrent: config.max_concurrent,
@@ -180,7 +186,9 @@ impl Engine {
                 shared: config.several_tenants,
                 max_request_bytes: config.max_request_bytes,
                 max_output_bytes: config.max_output_bytes,
+                max_run_bytes: usize::try_from(sizing.budget_bytes()).unwrap_or(usize::MAX),
             }),
+            sizing,
             registry: Registry::new(config.remembered, config.remembered_bytes),
             binaries: Binaries::new(config.binaries_bytes),
             config,
@@ -192,6 +200,7 @@ impl Engine {
             draining: AtomicBool::new(false),
         });
         engine.attendant.begin(Arc::downgrade(&engine));
+        Sizing::begin(Arc::downgrade(&engine));
         Ok(engine)
     }
 
@@ -242,6 +251,11 @@ impl Engine {
     /// How long it will probably take until all that wait have come to run.
     pub fn estimated_wait(&self) -> Duration {
         self.admission.estimated_wait()
+    }
+
+    /// Memory that is set aside for all that run.
+    pub fn reserved_bytes(&self) -> usize {
+        self.admission.run_bytes()
     }
 
     /// All languages, also those that are not available, each with its default bundle.
@@ -323,8 +337,13 @@ impl Engine {
         let output_bytes = limits.output_bytes.saturating_add(compiler_output).saturating_mul(2);
         let output_bytes = usize::try_from(output_bytes).unwrap_or(usize::MAX);
         let request_bytes = layout.bytes() + request.stdin.len();
-        let place = self.admission.enter(request.tenant.as_ref(), request_bytes, output_bytes);
-        let place = place.map_err(count_refusal)?;
+        let compiler_memory =
+            if keeper.bundle().is_compiled() { self.config.limits.compile.memory_bytes } else { 0 };
+        let (bundle, memory_bytes) = (keeper.bundle().digest(), limits.memory_bytes.max(compiler_memory));
+        let tenant = request.tenant.as_ref();
+        let expected = self.sizing.expect(bundle.as_bytes(), tenant, &layout, memory_bytes);
+        let demand = Demand { request_bytes, output_bytes, run_bytes: expected.bytes() };
+        let place = self.admission.enter(tenant, demand).map_err(count_refusal)?;
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: keeper.bundle().language().to_owned(),
@@ -338,7 +357,7 @@ impl Engine {
         let job = Job { keeper: Arc::clone(&*keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         tokio::spawn(async move {
-            let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, job));
+            let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, expected, job));
             let outcome = run.await.unwrap_or_else(|error| {
                 tracing::error!(%error, id = %supervised.id(), "an execution panicked");
                 let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
@@ -346,6 +365,7 @@ impl Engine {
                 Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
             });
             record_metrics(&outcome);
+            engine.sizing.ended(&expected, &outcome, !engine.is_busy());
             engine.registry.end(&supervised, outcome);
             // Held until here: the version that an execution came to is not stopped before it has ended.
             engine.park(&keeper);
@@ -375,7 +395,7 @@ impl Engine {
             let said = String::from_utf8_lossy(stderr);
             Err(format!("its example does not run: {detail}; {}", said.trim()))
         };
-        match job.run(&ticket, self).await? {
+        match job.run(&ticket, None, self).await? {
             Done::Ran { report, .. } => match judge(&report, &limits) {
                 (Status::Succeeded, _) if report.stdout.bytes == EXAMPLE_OUTPUT => Ok(()),
                 (Status::Succeeded, _) => failed("it does not print hello", &report.stdout.bytes),
@@ -410,6 +430,28 @@ impl Engine {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Processors that the daemon may use.
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// Executions that may run at once.
+    pub(crate) fn max_concurrent(&self) -> usize {
+        self.config.max_concurrent
+    }
+
+    pub(crate) fn sizing(&self) -> &Sizing {
+        &self.sizing
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
     pub(crate) fn attendant(&self) -> &Attendant {
         &self.attendant
     }
@@ -436,7 +478,13 @@ impl Engine {
         }
     }
 
-    async fn execute(self: Arc<Self>, ticket: Ticket, mut place: Place, job: Job) -> Outcome {
+    async fn execute(
+        self: Arc<Self>,
+        ticket: Ticket,
+        mut place: Place,
+        expected: Expected,
+        job: Job,
+    ) -> Outcome {
         let turn = ticket.cancellation().run_until_cancelled(place.turn()).await;
         let submitted = job.submitted;
         let queued = submitted.elapsed();
@@ -455,7 +503,8 @@ impl Engine {
         };
         ticket.set_running();
         let started = Instant::now();
-        let done = job.run(&ticket, &self).await;
+        let reserved = Reserved::new(&place, &expected, &self.sizing);
+        let done = job.run(&ticket, reserved.as_ref(), &self).await;
         let elapsed = started.elapsed();
         let subject = ticket.subject();
         let without_run = |status, detail| {

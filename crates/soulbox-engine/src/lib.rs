@@ -12,10 +12,12 @@
 
 mod admission;
 mod attendant;
+mod capacity;
 mod compile;
 mod demand_file;
 mod engine;
 mod execution;
+mod expected_pools;
 mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,9 +31,11 @@ mod prepare;
 mod registry;
 mod request;
 mod roster;
+mod sizing;
 mod slots;
 
 pub use admission::{Refusal, RefusalReason};
+pub use capacity::{Capacity, CapacityError, CapacityRequest};
 pub use compile::Compilation;
 pub use engine::{Engine, EngineConfig, Renewal, StartError, SubmitError};
 pub use execution::{ExecutionId, Outcome, StartKind, Status, Timing, Usage};
@@ -44,9 +48,11 @@ pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,
     WorkspacePath, WorkspacePathError,
 };
+pub use sizing::AdaptiveConfig;
 pub use slots::IdSupply;
 pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
+pub use soulbox_sizing::{Answer, Here, Language as LanguageCost, Machine, Needed, Point};
 pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, Rights, syscall_table};

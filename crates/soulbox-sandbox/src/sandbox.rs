@@ -28,6 +28,7 @@ use crate::output::OutputPipe;
 use crate::pidfd::KillOnDrop;
 use crate::refused::{forget_refusals, refused_syscalls};
 use crate::report::{Ended, RunReport, Stream};
+use crate::reservation::{MemoryWatch, Reservation};
 use crate::seqpacket::{Packet, SeqPacket};
 use crate::sys;
 use crate::zygote::{Holds, Networks, SpawnError};
@@ -207,7 +208,8 @@ impl Sandbox {
         self.pidfd.has_ended()
     }
 
-    /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.
+    /// Runs one workload and waits until no process of it is left but pid 1, which is about to go. Whoever has set
+    /// memory aside for it is told when it takes more.
     ///
     /// # Errors
     /// [`RunError`] when the daemon, not the program, failed.
@@ -216,11 +218,13 @@ impl Sandbox {
         workload: &Workload,
         leaf: &LeafLimits,
         limits: &RunLimits,
+        reservation: Option<&dyn Reservation>,
         cancel: &CancellationToken,
     ) -> Result<(RunReport, Remains), RunError> {
         let handed_over = Instant::now();
         let stdin = self.hand_over(workload, leaf, limits).await?;
-        let mut watch = Watch::new(limits, handed_over, self.workspace.take());
+        let memory = MemoryWatch::new(reservation, leaf.memory_bytes);
+        let mut watch = Watch::new(limits, memory, handed_over, self.workspace.take());
         watch.refusals = self.refusals.take();
         let seen = watch.run(&mut self, stdin, cancel).await;
         if seen.is_err() {
@@ -358,6 +362,7 @@ struct Watch<'a> {
     /// The run may last until then.
     deadline: Instant,
     next_cpu_check: Instant,
+    memory: MemoryWatch<'a>,
 }
 
 struct Exited {
@@ -366,7 +371,12 @@ struct Exited {
 }
 
 impl<'a> Watch<'a> {
-    fn new(limits: &'a RunLimits, handed_over: Instant, workspace: Option<OwnedFd>) -> Self {
+    fn new(
+        limits: &'a RunLimits,
+        memory: MemoryWatch<'a>,
+        handed_over: Instant,
+        workspace: Option<OwnedFd>,
+    ) -> Self {
         let deadline = handed_over + SETUP_TIMEOUT;
         Watch {
             limits,
@@ -379,6 +389,7 @@ impl<'a> Watch<'a> {
             killed_at: None,
             deadline,
             next_cpu_check: deadline,
+            memory,
         }
     }
 
@@ -407,8 +418,14 @@ impl<'a> Watch<'a> {
                 () = sleep_until(self.deadline), if may_end => {
                     Some(if self.started.is_some() { Ended::WallTime } else { Ended::SetupTimeout })
                 }
-                leaf = self.cpu_check_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
-                    self.check_cpu(leaf)?
+                leaf = self.look_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
+                    self.look(leaf)?
+                }
+                () = self.memory.alarmed(), if may_end => {
+                    if let Some(leaf) = &sandbox.leaf {
+                        self.memory.alarm(leaf);
+                    }
+                    None
                 }
                 () = out_of_memory(sandbox.oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
                 () = cancel.cancelled(), if may_end => Some(Ended::Cancelled),
@@ -439,6 +456,7 @@ impl<'a> Watch<'a> {
                 self.workspace = packet.fds.into_iter().next().or(self.workspace.take());
                 self.deadline = started + self.limits.wall_time;
                 self.next_cpu_check = started + self.earliest_use_of(self.limits.cpu_time);
+                self.memory.started(started);
             }
             Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
                 let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
@@ -458,9 +476,9 @@ impl<'a> Watch<'a> {
         cpu_time.div_f64(self.limits.cpus).max(MIN_CPU_CHECK)
     }
 
-    /// Resolves when cpu time is to be looked at, with what counts it; never, where nothing does.
-    fn cpu_check_due<'l>(&self, leaf: Option<&'l Leaf>) -> impl Future<Output = &'l Leaf> + use<'l> {
-        let due = self.next_cpu_check;
+    /// Resolves when cpu time or memory is to be looked at, with what counts them; never, where nothing does.
+    fn look_due<'l>(&self, leaf: Option<&'l Leaf>) -> impl Future<Output = &'l Leaf> + use<'l> {
+        let due = self.memory.next_look().map_or(self.next_cpu_check, |look| look.min(self.next_cpu_check));
         async move {
             match leaf {
                 Some(leaf) => {
@@ -472,7 +490,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn check_cpu(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
+    fn look(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
+        let now = Instant::now();
+        self.memory.look(leaf, now);
+        if now < self.next_cpu_check {
+            return Ok(None);
+        }
         match self.limits.cpu_time.checked_sub(leaf.cpu_time()?) {
             None | Some(Duration::ZERO) => Ok(Some(Ended::CpuTime)),
             Some(rest) => {

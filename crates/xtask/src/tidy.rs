@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 mod specification;
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     (
         "soulbox",
         &[
@@ -24,8 +24,9 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("soulbox-api", &["soulbox-engine"]),
     ("soulbox-attack", &["soulbox-engine"]),
     ("soulbox-bench", &[]),
-    ("soulbox-engine", &["soulbox-bundle", "soulbox-demand", "soulbox-sandbox"]),
+    ("soulbox-engine", &["soulbox-bundle", "soulbox-demand", "soulbox-sandbox", "soulbox-sizing"]),
     ("soulbox-demand", &[]),
+    ("soulbox-sizing", &[]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
     ("soulbox-image", &["soulbox-bundle", "soulbox-sandbox"]),
@@ -192,6 +193,7 @@ fn errors_are_enumerated() {
         "soulbox-demand",
         "soulbox-image",
         "soulbox-sandbox",
+        "soulbox-sizing",
         "soulbox-protocol",
     ] {
         assert!(!dependencies(&manifest(name), "dependencies").contains("anyhow"), "{name} is a library");

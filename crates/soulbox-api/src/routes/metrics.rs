@@ -29,6 +29,7 @@ pub(crate) async fn show_metrics(State(app): State<App>) -> Response {
     let (queued, running) = app.engine.load();
     gauge!("soulbox_executions_queued").set(queued as f64);
     gauge!("soulbox_executions_running").set(running as f64);
+    gauge!("soulbox_adaptive_reserved_bytes").set(app.engine.reserved_bytes() as f64);
     gauge!("soulbox_queue_estimated_wait_seconds").set(app.engine.estimated_wait());
     let text = app.metrics.map(|metrics| metrics.render()).unwrap_or_default();
     ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response()

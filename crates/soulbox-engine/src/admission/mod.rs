@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::request::Tenant;
-use queue::{Demand, Queue};
+pub(crate) use queue::Demand;
+use queue::Queue;
 
 /// When to come again is told in this range: sooner is a burden, and later is a guess.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -36,6 +37,8 @@ pub(crate) struct Bounds {
     pub(crate) max_request_bytes: usize,
     /// Bytes that the outputs of all executions that run may reach.
     pub(crate) max_output_bytes: usize,
+    /// Bytes of memory that are set aside for the sandboxes of all executions that run, when one comes to run.
+    pub(crate) max_run_bytes: usize,
     /// Whether there are several tenants, which leave something to each other.
     pub(crate) shared: bool,
 }
@@ -111,7 +114,7 @@ pub(crate) struct Place {
     queue: Arc<Mutex<Queue>>,
     tenant: Option<Tenant>,
     number: u64,
-    demand: Demand,
+    demand: Mutex<Demand>,
     turn: oneshot::Receiver<()>,
 }
 
@@ -131,18 +134,13 @@ impl Admission {
         lock(&self.queue).check(&tenant.cloned(), Demand::default(), Instant::now()).map(drop)
     }
 
-    /// Takes a place in the queue for a request of so many bytes, whose outputs can reach so many. Those who
-    /// can run at once pass through it, so a queue of length 0 admits as many as can run.
-    pub(crate) fn enter(
-        &self,
-        tenant: Option<&Tenant>,
-        request_bytes: usize,
-        output_bytes: usize,
-    ) -> Result<Place, Refusal> {
-        let (tenant, demand) = (tenant.cloned(), Demand { request_bytes, output_bytes });
+    /// Takes a place in the queue for a request that needs so much. Those who can run at once pass through it, so a
+    /// queue of length 0 admits as many as can run.
+    pub(crate) fn enter(&self, tenant: Option<&Tenant>, demand: Demand) -> Result<Place, Refusal> {
+        let tenant = tenant.cloned();
         let (wake, turn) = oneshot::channel();
         let (number, demand) = lock(&self.queue).enter(&tenant, demand, wake, Instant::now())?;
-        Ok(Place { queue: Arc::clone(&self.queue), tenant, number, demand, turn })
+        Ok(Place { queue: Arc::clone(&self.queue), tenant, number, demand: Mutex::new(demand), turn })
     }
 
     /// Executions that wait.
@@ -159,6 +157,21 @@ impl Admission {
     pub(crate) fn estimated_wait(&self) -> Duration {
         lock(&self.queue).estimated_wait()
     }
+
+    /// Memory that is set aside for all that run.
+    pub(crate) fn run_bytes(&self) -> usize {
+        lock(&self.queue).run_bytes()
+    }
+
+    /// Whether the host is short of memory, by what was told last.
+    pub(crate) fn is_host_short(&self) -> bool {
+        lock(&self.queue).is_host_short()
+    }
+
+    /// The host is short of memory, or not any more. As long as it is, nobody else comes to run, unless nothing does.
+    pub(crate) fn set_host_short(&self, short: bool) {
+        lock(&self.queue).set_host_short(short, Instant::now());
+    }
 }
 
 impl Place {
@@ -169,11 +182,27 @@ impl Place {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Memory that is set aside for its sandbox.
+    pub(crate) fn run_bytes(&self) -> usize {
+        self.demand().run_bytes
+    }
+
+    /// Sets more aside, for one that runs and takes more than was thought. Others wait for it to end.
+    pub(crate) fn grow(&self, run_bytes: usize) {
+        let mut demand = self.demand();
+        *demand = lock(&self.queue).grow(&self.tenant, *demand, run_bytes);
+    }
+
+    fn demand(&self) -> MutexGuard<'_, Demand> {
+        self.demand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.queue).leave(&self.tenant, self.number, self.demand, Instant::now());
+        let demand = *self.demand();
+        lock(&self.queue).leave(&self.tenant, self.number, demand, Instant::now());
     }
 }
 

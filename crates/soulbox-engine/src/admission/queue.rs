@@ -10,6 +10,10 @@
 //! memory (Choudhury and Hahne's dynamic thresholds): one alone comes to three quarters, two to three sevenths
 //! each, and something is always left for the next. A tenant that has nothing may take the last.
 //!
+//! Memory for runs is set aside by what each will probably take, and a run that takes more is given more at once: what
+//! is held may then be more than there is, and nobody else comes to run until it is less. The same when the host itself
+//! is short of memory; but when nothing runs, one always may, since nothing would ever free anything else.
+//!
 //! An operation takes O(log n) for n that wait, and a look at each of the tenants that wait: those are as many as the
 //! operator has given out keys.
 
@@ -27,11 +31,13 @@ const SHARE: usize = 3;
 
 /// What an execution takes of memory.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Demand {
+pub(crate) struct Demand {
     /// While it waits and runs.
-    pub(super) request_bytes: usize,
-    /// While it runs.
-    pub(super) output_bytes: usize,
+    pub(crate) request_bytes: usize,
+    /// While it runs: what its outputs can reach.
+    pub(crate) output_bytes: usize,
+    /// While it runs: what is set aside for its sandbox.
+    pub(crate) run_bytes: usize,
 }
 
 /// What is held, by one tenant or by all.
@@ -41,6 +47,7 @@ struct Held {
     waiting: usize,
     request_bytes: usize,
     output_bytes: usize,
+    run_bytes: usize,
 }
 
 /// A tenant that holds something.
@@ -54,7 +61,7 @@ struct Line {
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
-    output_bytes: usize,
+    demand: Demand,
     wake: oneshot::Sender<()>,
 }
 
@@ -67,7 +74,7 @@ enum Room {
     Full,
 }
 
-/// A tenant whose next execution needs more memory for output than is free, and how many of others have passed it.
+/// A tenant whose next execution needs more memory than is free, and how many of others have passed it.
 #[derive(Debug)]
 struct Short {
     tenant: Option<Tenant>,
@@ -85,6 +92,8 @@ pub(super) struct Queue {
     turns: VecDeque<Option<Tenant>>,
     /// The first that was found to be short of memory, until its turn.
     short: Option<Short>,
+    /// Whether the host is short of memory.
+    host_is_short: bool,
     next_number: u64,
 }
 
@@ -97,6 +106,7 @@ impl Queue {
             lines: HashMap::new(),
             turns: VecDeque::new(),
             short: None,
+            host_is_short: false,
             next_number: 0,
         }
     }
@@ -107,6 +117,16 @@ impl Queue {
 
     pub(super) fn running(&self) -> usize {
         self.all.running
+    }
+
+    /// What is set aside for all that run.
+    pub(super) fn run_bytes(&self) -> usize {
+        self.all.run_bytes
+    }
+
+    /// Whether the host is short of memory.
+    pub(super) fn is_host_short(&self) -> bool {
+        self.host_is_short
     }
 
     /// Whether nobody holds anything, and nothing is kept of who did.
@@ -145,7 +165,8 @@ impl Queue {
         }
         let pressing = self.pressing();
         if own.waiting == 0
-            && self.may_run(own, demand.output_bytes) == Room::Free
+            && !self.is_held_back()
+            && self.may_run(own, demand) == Room::Free
             && pressing.is_none_or(|short| self.next_may_run(&short.tenant) != Room::Full)
         {
             return Ok(true);
@@ -177,6 +198,7 @@ impl Queue {
         now: Instant,
     ) -> Result<(u64, Demand), Refusal> {
         demand.output_bytes = demand.output_bytes.min(self.bounds.max_output_bytes);
+        demand.run_bytes = demand.run_bytes.min(self.bounds.max_run_bytes);
         let at_once = self.check(tenant, demand, now)?;
         let number = self.next_number;
         self.next_number += 1;
@@ -185,8 +207,7 @@ impl Queue {
             held.request_bytes += demand.request_bytes;
             held.waiting += 1;
         }
-        let output_bytes = demand.output_bytes;
-        line.waiting.insert(number, Waiting { since: now, output_bytes, wake });
+        line.waiting.insert(number, Waiting { since: now, demand, wake });
         if line.held.waiting == 1 {
             self.turns.push_back(tenant.clone());
         }
@@ -209,6 +230,7 @@ impl Queue {
             } else {
                 held.running -= 1;
                 held.output_bytes -= demand.output_bytes;
+                held.run_bytes -= demand.run_bytes;
             }
         }
         if waited {
@@ -221,6 +243,27 @@ impl Queue {
         if line.held == Held::default() {
             self.lines.remove(tenant);
         }
+        self.give_turns(now);
+    }
+
+    /// Sets more aside for one that runs, whether there is any left or not. Returns what it holds now.
+    pub(super) fn grow(&mut self, tenant: &Option<Tenant>, mut demand: Demand, run_bytes: usize) -> Demand {
+        let Some(line) = self.lines.get_mut(tenant) else { return demand };
+        let more = run_bytes.saturating_sub(demand.run_bytes);
+        for held in [&mut self.all, &mut line.held] {
+            held.run_bytes += more;
+        }
+        demand.run_bytes += more;
+        demand
+    }
+
+    /// The host is short of memory, or not any more.
+    pub(super) fn set_host_short(&mut self, short: bool, now: Instant) {
+        self.host_is_short = short;
+        self.give_turns(now);
+    }
+
+    fn give_turns(&mut self, now: Instant) {
         let mut number = 0;
         while let Some(at) = self.next_turn() {
             self.give_turn(at);
@@ -229,6 +272,11 @@ impl Queue {
         if number > 0 {
             self.pace.left(number, now);
         }
+    }
+
+    /// Whether nobody may come to run, whatever it needs.
+    fn is_held_back(&self) -> bool {
+        self.host_is_short && self.all.running > 0
     }
 
     /// How many would run before another one of a tenant that holds this, at most.
@@ -251,20 +299,27 @@ impl Queue {
 
     /// Whether one of a tenant that holds this may run now. `Full` is about memory alone: places to run become free
     /// one by one, and so nobody can pass another by taking fewer.
-    fn may_run(&self, own: Held, output_bytes: usize) -> Room {
+    fn may_run(&self, own: Held, demand: Demand) -> Room {
         let places = self.room(self.bounds.max_concurrent, (self.all.running, own.running, 1));
         let most = self.bounds.max_concurrent_per_tenant.unwrap_or(usize::MAX);
         if places != Room::Free || own.running >= most {
             return Room::OthersOnly;
         }
-        self.room(self.bounds.max_output_bytes, (self.all.output_bytes, own.output_bytes, output_bytes))
+        let output = (self.all.output_bytes, own.output_bytes, demand.output_bytes);
+        let run = (self.all.run_bytes, own.run_bytes, demand.run_bytes);
+        let output = self.room(self.bounds.max_output_bytes, output);
+        match (output, self.room(self.bounds.max_run_bytes, run)) {
+            (Room::Full, _) | (_, Room::Full) => Room::Full,
+            (Room::OthersOnly, _) | (_, Room::OthersOnly) => Room::OthersOnly,
+            (Room::Free, Room::Free) => Room::Free,
+        }
     }
 
     /// The same of a waiting tenant's next one.
     fn next_may_run(&self, tenant: &Option<Tenant>) -> Room {
         let line = self.lines.get(tenant);
         let next = line.and_then(|line| line.waiting.values().next().map(|next| (line.held, next)));
-        next.map_or(Room::OthersOnly, |(held, next)| self.may_run(held, next.output_bytes))
+        next.map_or(Room::OthersOnly, |(held, next)| self.may_run(held, next.demand))
     }
 
     /// Who is short of memory, when so many others have passed it that they have to wait for it now.
@@ -274,7 +329,7 @@ impl Queue {
 
     /// Where among [`Queue::turns`] the tenant is whose turn it is, when there is a place.
     pub(super) fn next_turn(&mut self) -> Option<usize> {
-        if self.all.running >= self.bounds.max_concurrent {
+        if self.all.running >= self.bounds.max_concurrent || self.is_held_back() {
             return None;
         }
         if let Some(short) = self.pressing() {
@@ -304,7 +359,8 @@ impl Queue {
         for held in [&mut self.all, &mut line.held] {
             held.waiting -= 1;
             held.running += 1;
-            held.output_bytes += next.output_bytes;
+            held.output_bytes += next.demand.output_bytes;
+            held.run_bytes += next.demand.run_bytes;
         }
         // Who does not listen any more leaves in a moment.
         let _ = next.wake.send(());

@@ -209,6 +209,23 @@ impl Leaf {
         parse(&path, &read(&path)?)
     }
 
+    /// On v2, where the kernel shall tell that so much memory is charged (`memory.high`); nowhere with `None`.
+    pub(crate) fn set_high(&self, bytes: Option<u64>) -> Result<(), CgroupError> {
+        let Files::V2 { directory } = &self.files else { return Ok(()) };
+        let high = bytes.map_or_else(|| "max".to_owned(), |bytes| bytes.to_string());
+        write(&directory.join("memory.high"), &high)
+    }
+
+    /// On v2, the file whose change tells that `memory.high` was reached (poll(2), `POLLPRI`).
+    pub(crate) fn events_of_memory(&self) -> Result<Option<OwnedFd>, CgroupError> {
+        let Files::V2 { directory } = &self.files else { return Ok(None) };
+        let path = directory.join("memory.events");
+        let file = File::open(&path).map_err(CgroupError::io("open", &path))?;
+        // What has happened before it is read for the first time counts as a change.
+        file.read_at(&mut [0; 1024], 0).map_err(CgroupError::io("read", &path))?;
+        Ok(Some(file.into()))
+    }
+
     /// What the run has used until now.
     pub(crate) fn usage(&self) -> Result<LeafUsage, CgroupError> {
         let [_, memory_peak, oom, pids_peak, pids_events] = self.usage_paths();
@@ -295,7 +312,7 @@ async fn remove_until_gone(mut directories: Vec<PathBuf>) {
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<u64, CgroupError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<u64, CgroupError> {
     text.trim().parse().map_err(|_| CgroupError::Malformed(path.to_owned()))
 }
 
@@ -316,7 +333,7 @@ fn where_present<T>(result: Result<T, CgroupError>) -> Result<Option<T>, CgroupE
 }
 
 /// One value of a flat keyed file (cgroup v2 documentation, "Format"): lines of a key, a space, a number.
-fn flat_keyed(path: &Path, text: &str, key: &str) -> Result<u64, CgroupError> {
+pub(super) fn flat_keyed(path: &Path, text: &str, key: &str) -> Result<u64, CgroupError> {
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     value.map_or_else(|| Err(CgroupError::Malformed(path.to_owned())), |value| parse(path, value))
 }

@@ -257,6 +257,29 @@ impl Tree {
         }
     }
 
+    /// Cpu time of all that was and is in the tree: every process of sandboxes and zygotes.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, CgroupError> {
+        match &self.hierarchies {
+            Hierarchies::V2 { root, .. } => {
+                let path = root.join(&self.path).join("cpu.stat");
+                leaf::flat_keyed(&path, &read(&path)?, "usage_usec").map(Duration::from_micros)
+            }
+            Hierarchies::V1 { cpuacct, .. } => {
+                let path = cpuacct.join(&self.path).join("cpuacct.usage");
+                leaf::parse(&path, &read(&path)?).map(Duration::from_nanos)
+            }
+        }
+    }
+
+    /// Memory that is charged to the zygotes.
+    pub(crate) fn zygotes_bytes(&self) -> Result<u64, CgroupError> {
+        let path = match &self.hierarchies {
+            Hierarchies::V2 { root, .. } => root.join(&self.path).join("zygotes/memory.current"),
+            Hierarchies::V1 { memory, .. } => memory.join(&self.path).join("zygotes/memory.usage_in_bytes"),
+        };
+        leaf::parse(&path, &read(&path)?)
+    }
+
     /// The tree's directory in each hierarchy that a container of it may be in: libcontainer uses all that
     /// are mounted.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
