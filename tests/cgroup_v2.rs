@@ -85,8 +85,8 @@ while True:
     assert!(processes.iter().all(|process| !process.is_alive()), "{processes:?}");
     // The leaf is gone; its events are its parent's as well.
     assert_eq!(keyed(&runs, "memory.events", "oom_group_kill"), 1);
-    // The process that the kernel chose counts twice, as itself and as one of the group.
-    assert!(keyed(&runs, "memory.events", "oom_kill") >= 5);
+    // How many of the group it counts is chance: with pid 1 gone the others may have ended before their turn.
+    assert!(keyed(&runs, "memory.events", "oom_kill") >= 1);
     assert!(execution.usage("memory_peak_bytes") <= 64.0 * MIB as f64);
 }
 
