@@ -343,7 +343,8 @@ impl Engine {
         let tenant = request.tenant.as_ref();
         let expected = self.sizing.expect(bundle.as_bytes(), tenant, &layout, memory_bytes);
         let demand = Demand { request_bytes, output_bytes, run_bytes: expected.bytes() };
-        let place = self.admission.enter(tenant, demand).map_err(count_refusal)?;
+        let place = self.admission.enter(tenant, demand, Sizing::revision(self, &expected));
+        let place = place.map_err(count_refusal)?;
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: keeper.bundle().language().to_owned(),

@@ -45,22 +45,20 @@ pub(crate) fn expected_pools(loads: &[Load], cores: usize, bounds: Bounds) -> Ve
             }
             // As the engine does after a run: while a core is free, what is missing is made.
             if running.len() < cores {
-                demand_of(&mut demands, which).may_refill(end);
+                demands[which].may_refill(end);
             }
         }
         let chosen = choose(loads, random.next() * rate);
-        demand_of(&mut demands, chosen).take(now);
+        demands[chosen].take(now);
         running.push(Reverse((now + loads[chosen].in_place, chosen)));
         if now - ticked >= Duration::from_secs(1) {
             ticked = now;
-            demands.iter_mut().for_each(|demand| drop(demand.tick(now, 0)));
+            for demand in &mut demands {
+                demand.tick(now, 0);
+            }
         }
     }
     demands.iter_mut().map(|demand| demand.tick(now, 0).wanted).collect()
-}
-
-fn demand_of(demands: &mut [Demand], which: usize) -> &mut Demand {
-    &mut demands[which]
 }
 
 fn choose(loads: &[Load], mut place: f64) -> usize {

@@ -6,13 +6,13 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use soulbox_sandbox::{HostMemory, Instance, Reservation};
 use soulbox_sizing::{Costs, Ended, Known, Learner, Policy, Prediction, ProgramKey, Used};
 
-use crate::admission::Place;
+use crate::admission::{Place, Revise};
 use crate::engine::Engine;
 use crate::execution::Outcome;
 use crate::request::{Layout, Tenant};
@@ -27,7 +27,7 @@ const SHORT: u64 = 16;
 /// So much of each file tells programs apart.
 const HASHED_BYTES: usize = 64 << 10;
 
-/// How often the host's memory is looked at while something runs, and cpu time always.
+/// How often the host's memory is looked at while something runs, and cpu time in any case.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
@@ -152,7 +152,7 @@ impl Sizing {
         layout: &Layout,
         limit_bytes: u64,
     ) -> Expected {
-        let key = ProgramKey { bundle: self.hasher.hash_one(bundle), program: self.hash(tenant, layout) };
+        let key = ProgramKey { bundle: self.hasher.hash_one(bundle), program: hash(&self.hasher, tenant, layout) };
         let predict = || locked(&self.learner).predict(key, limit_bytes, self.began.elapsed());
         let prediction = self.adapts.then(predict);
         if let Some(prediction) = prediction {
@@ -166,18 +166,17 @@ impl Sizing {
         Expected { key, prediction, limit_bytes }
     }
 
-    /// Tells programs apart. Two that are taken for one have one prediction, which does no harm; and nobody can
-    /// aim for that, as the hash has a secret of its own. What one tenant's programs take says nothing of another's.
-    fn hash(&self, tenant: Option<&Tenant>, layout: &Layout) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(tenant.map_or("", Tenant::as_str).as_bytes());
-        hasher.write(layout.entrypoint.as_str().as_bytes());
-        for file in &layout.files {
-            hasher.write(file.path.as_str().as_bytes());
-            hasher.write_usize(file.content.len());
-            hasher.write(&file.content[..file.content.len().min(HASHED_BYTES)]);
-        }
-        hasher.finish()
+    /// What is to be expected of a run that has waited.
+    pub(crate) fn revision(engine: &Arc<Engine>, expected: &Expected) -> Option<Revise> {
+        let (engine, expected) = (Arc::downgrade(engine), *expected);
+        expected.prediction?;
+        Some(Box::new(move || {
+            let Some(engine) = engine.upgrade() else { return expected.bytes() };
+            let (sizing, limit_bytes) = (engine.sizing(), expected.limit_bytes);
+            let learner = locked(&sizing.learner);
+            let bytes = learner.predict(expected.key, limit_bytes, sizing.began.elapsed()).bytes;
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        }))
     }
 
     /// A run has ended.
@@ -220,10 +219,27 @@ impl Sizing {
     }
 }
 
+/// Tells programs apart. Two that are taken for one have one prediction, which does no harm; and nobody can aim for that,
+/// as the hash has a secret of its own. What one tenant's programs take says nothing of another's.
+fn hash(state: &RandomState, tenant: Option<&Tenant>, layout: &Layout) -> u64 {
+    let mut hasher = state.build_hasher();
+    let mut add = |bytes: &[u8]| {
+        hasher.write_usize(bytes.len());
+        hasher.write(&bytes[..bytes.len().min(HASHED_BYTES)]);
+    };
+    add(tenant.map_or("", Tenant::as_str).as_bytes());
+    add(layout.entrypoint.as_str().as_bytes());
+    for file in &layout.files {
+        add(file.path.as_str().as_bytes());
+        add(&file.content);
+    }
+    hasher.finish()
+}
+
 async fn attend(engine: Weak<Engine>) {
-    let (mut counted, mut cpu_time) = (Instant::now(), None);
+    let (mut pause, mut counted, mut cpu_time) = (LOOK_EVERY, Instant::now(), None);
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(pause).await;
         let Some(engine) = engine.upgrade().filter(|engine| !engine.is_draining()) else { return };
         let (sizing, admission) = (engine.sizing(), engine.admission());
         if sizing.adapts && (admission.running() > 0 || admission.is_host_short()) {
@@ -236,6 +252,7 @@ async fn attend(engine: Weak<Engine>) {
                 admission.set_host_short(short);
             }
         }
+        pause = if admission.running() > 0 { LOOK_EVERY } else { COUNT_EVERY };
         let elapsed = counted.elapsed();
         if elapsed >= COUNT_EVERY {
             let until_now = engine.instance().cpu_time();
@@ -305,4 +322,38 @@ fn describe_metrics() {
         "soulbox_adaptive_host_short",
         "Whether the host has so little memory left that no more executions come to run."
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{SourceFile, WorkspacePath};
+
+    fn hashed(state: &RandomState, tenant: Option<&str>, entrypoint: &str, files: &[(&str, &[u8])]) -> u64 {
+        let path = |text| WorkspacePath::parse(text).unwrap();
+        let files = files.iter().map(|(name, content)| SourceFile { path: path(name), content: content.to_vec() });
+        let layout = Layout { files: files.collect(), entrypoint: path(entrypoint) };
+        hash(state, tenant.map(Tenant::new).as_ref(), &layout)
+    }
+
+    #[test]
+    fn programs_are_told_apart_by_code_files_and_tenant() {
+        let state = RandomState::new();
+        let large = vec![b'x'; HASHED_BYTES + 1];
+        let hashes = [
+            hashed(&state, None, "main.py", &[("main.py", b"a")]),
+            hashed(&state, None, "main.py", &[("main.py", b"b")]),
+            hashed(&state, Some("one"), "main.py", &[("main.py", b"a")]),
+            hashed(&state, Some("two"), "main.py", &[("main.py", b"a")]),
+            hashed(&state, None, "a", &[("main.py", b"a"), ("a", b"")]),
+            hashed(&state, None, "main.py", &[("main.py", b"a"), ("a", b"")]),
+            hashed(&state, None, "main.py", &[("main.pya", b"")]),
+            hashed(&state, None, "main.py", &[("main.py", &large)]),
+            hashed(&state, None, "main.py", &[("main.py", &large[1..])]),
+        ];
+        for (index, one) in hashes.iter().enumerate() {
+            assert!(!hashes[index + 1..].contains(one), "{index}");
+        }
+        assert_eq!(hashes[0], hashed(&state, None, "main.py", &[("main.py", b"a")]));
+    }
 }

@@ -6,7 +6,7 @@
 //! A run that ends within some milliseconds is never looked at: it cannot fault in more than a few megabytes in that
 //! time. From then on, on cgroup v2, the kernel tells by an event when the run reaches `memory.high`, which
 //! is what was set aside; that slows it down by some milliseconds at most, until it is raised. On v1, whose events for
-//! thresholds cost a grace period of RCU to ask for, it is looked at again and again, more seldom the longer it runs.
+//! thresholds cost a grace period of RCU to ask for, it is looked at again whenever its age has doubled, and once a second.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -21,8 +21,7 @@ use crate::sys;
 
 /// Until this age nothing is looked at.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
-/// Afterwards in this part of its age, within these bounds.
-const PART_OF_AGE: u32 = 4;
+/// Afterwards whenever its age has doubled, but after this time at the latest.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// Memory that is set aside for a run.
@@ -94,11 +93,10 @@ impl<'a> MemoryWatch<'a> {
         if self.next_look.is_none_or(|at| now < at) {
             return;
         }
-        self.next_look = Some(now + (now.duration_since(started) / PART_OF_AGE).clamp(FIRST_LOOK, LONGEST));
+        self.next_look = Some(now + now.saturating_duration_since(started).clamp(FIRST_LOOK, LONGEST));
         // What cannot be read is found at the end of the run as well, and told then.
         let Ok(used) = leaf.memory_bytes() else { return };
-        let near = reservation.bytes() / 8 * 7;
-        if used > near {
+        if used > reservation.bytes() {
             self.tell(used);
         } else if !self.looked {
             self.watch_high(leaf, reservation.bytes());

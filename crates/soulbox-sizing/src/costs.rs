@@ -3,6 +3,9 @@
 //! Owns the figures of each language, from how runs have ended, and what is spent beside their own cgroups: by the daemon
 //! and the zygotes, and for making and removing sandboxes. That is seen in sums alone, of all runs of a second, and told
 //! apart by a fit.
+//!
+//! A run that has the machine for itself costs more than one among others: processors wake up for it, and caches are
+//! cold. So both are told apart, and what a run costs under load is that of those that were among others, once some were.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +13,13 @@ use std::time::Duration;
 use crate::regression::{KINDS, Regression};
 use crate::sketch::Sketch;
 
-/// Languages that are told apart; the last kind of cost is that of a second without any run.
-const LANGUAGES: usize = KINDS - 1;
+/// Languages that are told apart, each in runs that were undisturbed and in those that were not; the last kind of cost is
+/// that of a second without any run.
+const LANGUAGES: usize = (KINDS - 1) / 2;
+const IDLE: usize = KINDS - 1;
+
+/// So many runs among others tell what such a run costs.
+const ENOUGH: u64 = 30;
 
 /// A run that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +50,21 @@ pub struct Used {
 /// What a language's runs cost.
 #[derive(Debug)]
 struct OfLanguage {
-    /// Its kind in the regression.
+    /// Its kinds in the regression are this one and the next.
     kind: usize,
-    runs: u64,
-    cpu: Sketch,
+    undisturbed: Own,
+    among_others: Own,
     /// Of those that were undisturbed.
     in_place: Sketch,
     memory: Sketch,
     byte_seconds: Mean,
+}
+
+/// What runs were charged themselves.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    runs: u64,
+    cpu_s: Mean,
 }
 
 /// A mean that forgets.
@@ -71,6 +86,8 @@ impl Mean {
 pub struct Cost {
     /// Runs that were seen.
     pub runs: u64,
+    /// Those of them that were not alone: when there are enough, what a run costs is what they did.
+    pub among_others: u64,
     /// Processor time of its own cgroups, seconds.
     pub program_cpu_s: f64,
     /// The same for everything else that was done for it.
@@ -125,21 +142,22 @@ impl Costs {
     /// A run has ended.
     pub fn ended(&mut self, run: &Ended<'_>, now: Duration) {
         if !self.languages.contains_key(run.language) {
-            let kind = self.languages.len();
-            if kind >= LANGUAGES {
+            if self.languages.len() >= LANGUAGES {
                 return;
             }
+            let kind = self.languages.len() * 2;
             self.languages.insert(run.language.to_owned(), OfLanguage::new(kind));
         }
         let Some(of) = self.languages.get_mut(run.language) else { return };
-        of.runs += 1;
-        of.cpu.add(run.cpu_time.as_secs_f64(), now);
+        let own = if run.undisturbed { &mut of.undisturbed } else { &mut of.among_others };
+        own.runs += 1;
+        own.cpu_s.add(run.cpu_time.as_secs_f64());
         of.memory.add(run.peak_bytes as f64, now);
         of.byte_seconds.add(run.peak_bytes as f64 * run.run.as_secs_f64());
         if run.undisturbed {
             of.in_place.add(run.in_place.as_secs_f64(), now);
         }
-        self.numbers[of.kind] += 1.0;
+        self.numbers[of.kind + usize::from(!run.undisturbed)] += 1.0;
         self.own_cpu_s += run.cpu_time.as_secs_f64();
     }
 
@@ -147,7 +165,7 @@ impl Costs {
     pub fn used(&mut self, used: &Used) {
         let runs: f64 = self.numbers.iter().sum();
         let beside_s = used.cpu_time.as_secs_f64() - self.own_cpu_s;
-        self.numbers[LANGUAGES] = used.elapsed.as_secs_f64();
+        self.numbers[IDLE] = used.elapsed.as_secs_f64();
         self.regression.add(&self.numbers, beside_s);
         self.numbers = [0.0; KINDS];
         self.own_cpu_s = 0.0;
@@ -166,13 +184,13 @@ impl Costs {
 
     /// Runs that were seen.
     pub fn runs(&self) -> u64 {
-        self.languages.values().map(|of| of.runs).sum()
+        self.languages.values().map(OfLanguage::runs).sum()
     }
 
     /// The languages that were seen, each with its share of runs.
     pub fn mix(&self) -> Vec<(String, f64)> {
         let all = self.runs().max(1) as f64;
-        self.languages.iter().map(|(name, of)| (name.clone(), of.runs as f64 / all)).collect()
+        self.languages.iter().map(|(name, of)| (name.clone(), of.runs() as f64 / all)).collect()
     }
 
     /// What a run of a language costs, where some were seen.
@@ -181,13 +199,17 @@ impl Costs {
         let (runs, overhead_s) = self.overhead;
         let usual = if runs > 0.0 { (overhead_s / runs).max(0.0) } else { 0.0 };
         let mut before = [usual; KINDS];
-        before[LANGUAGES] = 0.0;
+        before[IDLE] = 0.0;
         let square = |sketch: &Sketch| sketch.shares().map(|(value, share)| value * value * share).sum::<f64>();
         let in_place_s = of.in_place.mean();
+        let enough = of.among_others.runs >= ENOUGH;
+        let (own, kind) = if enough { (of.among_others, of.kind + 1) } else { (of.undisturbed, of.kind) };
+        let own = if own.runs > 0 { own } else { of.among_others };
         Some(Cost {
-            runs: of.runs,
-            program_cpu_s: of.cpu.mean(),
-            overhead_cpu_s: self.regression.costs(&before)[of.kind],
+            runs: of.runs(),
+            among_others: of.among_others.runs,
+            program_cpu_s: own.cpu_s.mean,
+            overhead_cpu_s: self.regression.costs(&before)[kind],
             in_place_variation: (square(&of.in_place) / (in_place_s * in_place_s).max(1e-12) - 1.0).max(0.0),
             in_place_s,
             peak_bytes: of.memory.mean(),
@@ -208,12 +230,16 @@ impl OfLanguage {
     fn new(kind: usize) -> Self {
         OfLanguage {
             kind,
-            runs: 0,
-            cpu: Sketch::of_seconds(),
+            undisturbed: Own::default(),
+            among_others: Own::default(),
             in_place: Sketch::of_seconds(),
             memory: Sketch::of_bytes(),
             byte_seconds: Mean::default(),
         }
+    }
+
+    fn runs(&self) -> u64 {
+        self.undisturbed.runs + self.among_others.runs
     }
 }
 
@@ -258,6 +284,21 @@ pub(crate) mod tests {
         assert!((python.in_place_s - 0.001).abs() < 1e-4 && python.in_place_variation < 0.1, "{python:?}");
         assert!(costs.of("perl").is_none());
         assert_eq!(costs.windows(), 60);
+    }
+
+    #[test]
+    fn a_run_among_others_costs_what_those_did() {
+        let mut costs = Costs::new();
+        for second in 0..60 {
+            let (alone, others) = (20 + second % 3 * 10, 10 + second % 5 * 10);
+            (0..alone).for_each(|_| costs.ended(&run("python", 2), second * SECOND));
+            let busy = Ended { undisturbed: false, ..run("python", 1) };
+            (0..others).for_each(|_| costs.ended(&busy, second * SECOND));
+            costs.used(&Used { elapsed: SECOND, cpu_time: (alone * 40 + others * 15) * MS / 10 });
+        }
+        let cost = costs.of("python").unwrap();
+        assert!((cost.cpu_s() * 1e3 - 1.5).abs() < 0.1, "{cost:?}");
+        assert!((cost.in_place_s - 0.002).abs() < 2e-4, "{cost:?}");
     }
 
     #[test]

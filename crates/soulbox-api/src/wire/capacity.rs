@@ -67,6 +67,9 @@ struct CapacityLanguage {
     share: f64,
     /// Executions that were seen.
     runs: u64,
+    /// Those of them that were not alone. An execution among others costs less, and when there are thirty of them, costs are
+    /// what they had.
+    runs_among_others: u64,
     /// Processor time of all processes: the sum of the next two.
     cpu_ms: f64,
     /// Of its own sandboxes, compiler included.
@@ -222,6 +225,7 @@ impl From<LanguageCost> for CapacityLanguage {
             language: language.name,
             share: language.share,
             runs: cost.runs,
+            runs_among_others: cost.among_others,
             cpu_ms: ms(cost.cpu_s()),
             program_cpu_ms: ms(cost.program_cpu_s),
             overhead_cpu_ms: ms(cost.overhead_cpu_s),

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::request::Tenant;
-pub(crate) use queue::Demand;
 use queue::Queue;
+pub(crate) use queue::{Demand, Revise};
 
 /// When to come again is told in this range: sooner is a burden, and later is a guess.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -115,7 +115,7 @@ pub(crate) struct Place {
     tenant: Option<Tenant>,
     number: u64,
     demand: Mutex<Demand>,
-    turn: oneshot::Receiver<()>,
+    turn: oneshot::Receiver<usize>,
 }
 
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
@@ -134,12 +134,17 @@ impl Admission {
         lock(&self.queue).check(&tenant.cloned(), Demand::default(), Instant::now()).map(drop)
     }
 
-    /// Takes a place in the queue for a request that needs so much. Those who can run at once pass through it, so a
-    /// queue of length 0 admits as many as can run.
-    pub(crate) fn enter(&self, tenant: Option<&Tenant>, demand: Demand) -> Result<Place, Refusal> {
+    /// Takes a place in the queue for a request that needs so much, and of memory for its run what `revise` says when
+    /// it has waited. Those who can run at once pass through it, so a queue of length 0 admits as many as can run.
+    pub(crate) fn enter(
+        &self,
+        tenant: Option<&Tenant>,
+        demand: Demand,
+        revise: Option<Revise>,
+    ) -> Result<Place, Refusal> {
         let tenant = tenant.cloned();
         let (wake, turn) = oneshot::channel();
-        let (number, demand) = lock(&self.queue).enter(&tenant, demand, wake, Instant::now())?;
+        let (number, demand) = lock(&self.queue).enter(&tenant, demand, revise, wake, Instant::now())?;
         Ok(Place { queue: Arc::clone(&self.queue), tenant, number, demand: Mutex::new(demand), turn })
     }
 
@@ -177,9 +182,10 @@ impl Admission {
 impl Place {
     /// Waits for the turn to run.
     pub(crate) async fn turn(&mut self) {
-        if (&mut self.turn).await.is_err() {
+        match (&mut self.turn).await {
+            Ok(run_bytes) => self.demand().run_bytes = run_bytes,
             // The queue keeps the sender until the turn comes or this place is dropped.
-            std::future::pending::<()>().await;
+            Err(_) => std::future::pending::<()>().await,
         }
     }
 
@@ -201,8 +207,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let demand = *self.demand();
-        lock(&self.queue).leave(&self.tenant, self.number, demand, Instant::now());
+        let mut demand = *self.demand();
+        let mut queue = lock(&self.queue);
+        // Its turn may have come without its knowledge.
+        if let Ok(run_bytes) = self.turn.try_recv() {
+            demand.run_bytes = run_bytes;
+        }
+        queue.leave(&self.tenant, self.number, demand, Instant::now());
     }
 }
 

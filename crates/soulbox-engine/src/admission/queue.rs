@@ -18,6 +18,7 @@
 //! operator has given out keys.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -58,11 +59,22 @@ struct Line {
     waiting: BTreeMap<u64, Waiting>,
 }
 
-#[derive(Debug)]
 struct Waiting {
     since: Instant,
     demand: Demand,
-    wake: oneshot::Sender<()>,
+    /// What it needs by what is known when it comes to its turn.
+    revise: Option<Revise>,
+    /// Told what is set aside for it.
+    wake: oneshot::Sender<usize>,
+}
+
+/// Says how much memory an execution that waits will take, by what was learnt meanwhile.
+pub(crate) type Revise = Box<dyn Fn() -> usize + Send>;
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("since", &self.since).field("demand", &self.demand).finish()
+    }
 }
 
 /// Whether there is room for more of something.
@@ -194,7 +206,8 @@ impl Queue {
         &mut self,
         tenant: &Option<Tenant>,
         mut demand: Demand,
-        wake: oneshot::Sender<()>,
+        revise: Option<Revise>,
+        wake: oneshot::Sender<usize>,
         now: Instant,
     ) -> Result<(u64, Demand), Refusal> {
         demand.output_bytes = demand.output_bytes.min(self.bounds.max_output_bytes);
@@ -207,7 +220,7 @@ impl Queue {
             held.request_bytes += demand.request_bytes;
             held.waiting += 1;
         }
-        line.waiting.insert(number, Waiting { since: now, demand, wake });
+        line.waiting.insert(number, Waiting { since: now, demand, revise, wake });
         if line.held.waiting == 1 {
             self.turns.push_back(tenant.clone());
         }
@@ -265,12 +278,24 @@ impl Queue {
 
     fn give_turns(&mut self, now: Instant) {
         let mut number = 0;
+        self.revise();
         while let Some(at) = self.next_turn() {
             self.give_turn(at);
+            self.revise();
             number += 1;
         }
         if number > 0 {
             self.pace.left(number, now);
+        }
+    }
+
+    /// Has those that come next need what is known now: they may have waited since nothing was.
+    fn revise(&mut self) {
+        for tenant in &self.turns {
+            let next = self.lines.get_mut(tenant).and_then(|line| line.waiting.values_mut().next());
+            if let Some(Waiting { demand, revise: Some(revise), .. }) = next {
+                demand.run_bytes = revise().min(self.bounds.max_run_bytes);
+            }
         }
     }
 
@@ -363,7 +388,7 @@ impl Queue {
             held.run_bytes += next.demand.run_bytes;
         }
         // Who does not listen any more leaves in a moment.
-        let _ = next.wake.send(());
+        let _ = next.wake.send(next.demand.run_bytes);
         match &mut self.short {
             Some(short) if short.tenant == tenant => self.short = None,
             Some(short) => short.passed += 1,

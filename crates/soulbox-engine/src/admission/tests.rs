@@ -21,7 +21,11 @@ const UNBOUND: Bounds = Bounds {
 impl Place {
     fn may_run(&mut self) -> bool {
         // Closed when its turn was told of before.
-        !matches!(self.turn.try_recv(), Err(TryRecvError::Empty))
+        let turn = self.turn.try_recv();
+        if let Ok(run_bytes) = turn {
+            self.demand().run_bytes = run_bytes;
+        }
+        turn != Err(TryRecvError::Empty)
     }
 }
 
@@ -42,7 +46,7 @@ fn run(run_bytes: usize) -> Demand {
 }
 
 fn enter(admission: &Admission, tenant: &str) -> Result<Place, &'static str> {
-    let place = admission.enter(Some(&Tenant::new(tenant)), Demand::default());
+    let place = admission.enter(Some(&Tenant::new(tenant)), Demand::default(), None);
     place.map_err(|refusal| refusal.reason.as_str())
 }
 
@@ -87,7 +91,7 @@ fn without_a_queue_only_free_places_admit() {
 #[test]
 fn requests_are_bounded_by_their_bytes_until_they_have_run() {
     let admission = admission(10, 10);
-    let enter = |bytes| admission.enter(None, demand(bytes, 1)).map_err(|refusal| refusal.reason.as_str());
+    let enter = |bytes| admission.enter(None, demand(bytes, 1), None).map_err(|refusal| refusal.reason.as_str());
     let running = enter(60).unwrap();
     assert_eq!(enter(41).unwrap_err(), "request_memory");
     assert!(enter(40).is_ok());
@@ -98,13 +102,13 @@ fn requests_are_bounded_by_their_bytes_until_they_have_run() {
 #[test]
 fn outputs_that_could_be_too_large_together_run_one_after_the_other() {
     let admission = admission(10, 10);
-    let first = admission.enter(None, demand(1, 60)).unwrap();
-    let mut second = admission.enter(None, demand(1, 60)).unwrap();
+    let first = admission.enter(None, demand(1, 60), None).unwrap();
+    let mut second = admission.enter(None, demand(1, 60), None).unwrap();
     assert!(!second.may_run());
     drop(first);
     assert!(second.may_run());
     drop(second);
-    assert!(admission.enter(None, demand(1, usize::MAX)).unwrap().may_run());
+    assert!(admission.enter(None, demand(1, usize::MAX), None).unwrap().may_run());
 }
 
 #[test]
@@ -160,7 +164,7 @@ fn a_bound_for_each_tenant_is_kept() {
 #[test]
 fn memory_for_requests_is_shared_too() {
     let admission = shared(100, 100);
-    let enter = |tenant, bytes| admission.enter(Some(&Tenant::new(tenant)), demand(bytes, 0));
+    let enter = |tenant, bytes| admission.enter(Some(&Tenant::new(tenant)), demand(bytes, 0), None);
     let _first = enter("a", 70).unwrap();
     assert_eq!(enter("a", 20).unwrap_err().reason.as_str(), "key_share");
     assert!(enter("b", 20).is_ok());
@@ -169,9 +173,9 @@ fn memory_for_requests_is_shared_too() {
 #[test]
 fn one_that_needs_much_memory_is_passed_only_so_often() {
     let admission = Admission::new(Bounds { max_concurrent: 4, max_queued: 1000, ..UNBOUND });
-    let small = || admission.enter(Some(&Tenant::new("small")), demand(0, 10)).unwrap();
+    let small = || admission.enter(Some(&Tenant::new("small")), demand(0, 10), None).unwrap();
     let mut running: Vec<_> = (0..4).map(|_| small()).collect();
-    let mut large = admission.enter(Some(&Tenant::new("large")), demand(0, 100)).unwrap();
+    let mut large = admission.enter(Some(&Tenant::new("large")), demand(0, 100), None).unwrap();
     let comes_to_run = (0..12).any(|_| {
         running.push(small());
         running.remove(0);
@@ -183,13 +187,13 @@ fn one_that_needs_much_memory_is_passed_only_so_often() {
 #[test]
 fn memory_is_set_aside_for_runs_and_who_finds_none_waits() {
     let admission = Admission::new(Bounds { max_run_bytes: 100, ..UNBOUND });
-    let first = admission.enter(None, run(60)).unwrap();
-    let mut second = admission.enter(None, run(60)).unwrap();
+    let first = admission.enter(None, run(60), None).unwrap();
+    let mut second = admission.enter(None, run(60), None).unwrap();
     assert!(!second.may_run());
     drop(first);
     assert!(second.may_run());
     drop(second);
-    let mut large = admission.enter(None, run(1000)).unwrap();
+    let mut large = admission.enter(None, run(1000), None).unwrap();
     assert!(large.may_run(), "alone, it has all that there is");
     assert_eq!((large.run_bytes(), admission.run_bytes()), (100, 100));
 }
@@ -197,10 +201,10 @@ fn memory_is_set_aside_for_runs_and_who_finds_none_waits() {
 #[test]
 fn a_run_that_takes_more_than_was_thought_has_it_and_others_wait() {
     let admission = Admission::new(Bounds { max_run_bytes: 100, ..UNBOUND });
-    let (first, second) = (admission.enter(None, run(20)).unwrap(), admission.enter(None, run(20)).unwrap());
+    let (first, second) = (admission.enter(None, run(20), None).unwrap(), admission.enter(None, run(20), None).unwrap());
     first.grow(150);
     assert_eq!((first.run_bytes(), admission.run_bytes()), (150, 170));
-    let mut third = admission.enter(None, run(1)).unwrap();
+    let mut third = admission.enter(None, run(1), None).unwrap();
     assert!(!third.may_run());
     second.grow(10);
     assert_eq!(second.run_bytes(), 20, "nothing is taken back");
@@ -209,6 +213,24 @@ fn a_run_that_takes_more_than_was_thought_has_it_and_others_wait() {
     drop(first);
     assert!(third.may_run());
     drop(third);
+    assert!(lock(&admission.queue).is_empty());
+}
+
+#[test]
+fn who_has_waited_needs_what_is_known_then() {
+    let admission = Admission::new(Bounds { max_run_bytes: 100, ..UNBOUND });
+    let first = admission.enter(None, run(60), None).unwrap();
+    let waiting = |bytes: usize| admission.enter(None, run(60), Some(Box::new(move || bytes))).unwrap();
+    let mut others = [waiting(20), waiting(30), waiting(70)];
+    assert!(others.iter_mut().all(|place| !place.may_run()));
+    drop(first);
+    assert_eq!(others.each_mut().map(Place::may_run), [true, true, false]);
+    assert_eq!(admission.run_bytes(), 50);
+    // Also of one that leaves before it has heard of its turn.
+    let [a, b, c] = others;
+    drop(b);
+    assert_eq!((a.run_bytes(), admission.run_bytes()), (20, 90));
+    drop((a, c));
     assert!(lock(&admission.queue).is_empty());
 }
 
@@ -228,9 +250,9 @@ fn a_host_that_is_short_of_memory_delays_those_who_come_and_lets_one_run_at_a_ti
 #[test]
 fn a_run_that_needs_much_memory_is_passed_only_so_often() {
     let admission = Admission::new(Bounds { max_concurrent: 4, max_queued: 1000, max_run_bytes: 100, ..UNBOUND });
-    let small = || admission.enter(Some(&Tenant::new("small")), run(10)).unwrap();
+    let small = || admission.enter(Some(&Tenant::new("small")), run(10), None).unwrap();
     let mut running: Vec<_> = (0..4).map(|_| small()).collect();
-    let mut large = admission.enter(Some(&Tenant::new("large")), run(100)).unwrap();
+    let mut large = admission.enter(Some(&Tenant::new("large")), run(100), None).unwrap();
     let comes_to_run = (0..12).any(|_| {
         running.push(small());
         running.remove(0);
@@ -253,7 +275,7 @@ impl Clock {
     }
 
     fn enter(&mut self) -> Result<(), Refusal> {
-        let (number, _) = self.queue.enter(&None, Demand::default(), oneshot::channel().0, self.now)?;
+        let (number, _) = self.queue.enter(&None, Demand::default(), None, oneshot::channel().0, self.now)?;
         self.held.push(number);
         Ok(())
     }
@@ -353,7 +375,7 @@ impl World {
         match event {
             Event::Enter { tenant, demand } => {
                 let name = Tenant::new(TENANTS[*tenant]);
-                if let Ok(place) = self.admission.enter(Some(&name), *demand) {
+                if let Ok(place) = self.admission.enter(Some(&name), *demand, None) {
                     self.places.push((*tenant, place));
                 }
             }
