@@ -1,4 +1,4 @@
-//! API keys: who is let in.
+//! API keys: who is let in, and who sees what is of all.
 //!
 //! Owns the comparison of what a client shows with what the operator configured, in constant time. It never
 //! stores a key, only its digest.
@@ -28,6 +28,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct ApiKey {
     // Digests have one length, so that comparing them does not tell the secret's.
     digest: [u8; 32],
+    operator: bool,
 }
 
 /// What the guarded routes need to know.
@@ -37,22 +38,44 @@ pub(crate) struct Guard {
     pub(crate) body: BodyRules,
 }
 
-/// On whose behalf a request comes; `None` on a server without keys.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) Option<Tenant>);
+/// On whose behalf a request comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The key's; `None` on a server without keys.
+    pub(crate) tenant: Option<Tenant>,
+    /// Whether it sees what is of all keys together, and of each other one.
+    pub(crate) operator: bool,
+}
+
+impl Caller {
+    /// On a server without keys: whoever can connect.
+    const ANYBODY: Caller = Caller { tenant: None, operator: true };
+
+    /// The one place that says who sees what is of all.
+    pub(crate) fn require_operator(&self) -> Result<(), Problem> {
+        let detail = "this shows what is of all API keys, and is for operators alone: put the key into \
+                      operator_keys in the server's configuration, in place of api_keys";
+        if self.operator { Ok(()) } else { Err(Problem::new(ErrorCode::OperatorOnly, detail)) }
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Caller(parts.extensions.get::<Tenant>().cloned()))
+        Ok(parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::ANYBODY))
     }
 }
 
 impl ApiKey {
     /// A key that is this secret. The empty one opens nothing.
     pub fn new(secret: impl AsRef<str>) -> Self {
-        ApiKey { digest: Sha256::digest(secret.as_ref()).into() }
+        ApiKey { digest: Sha256::digest(secret.as_ref()).into(), operator: false }
+    }
+
+    /// The same of an operator, who sees what is of all keys. Where there is one key in all it is the operator's.
+    pub fn operator(secret: impl AsRef<str>) -> Self {
+        ApiKey { operator: true, ..Self::new(secret) }
     }
 }
 
@@ -64,8 +87,8 @@ impl fmt::Debug for ApiKey {
 
 /// Middleware: answers 401 unless the request shows a key; says on which key's behalf it comes.
 pub(crate) async fn require_key(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    if let Some(tenant) = tenant(&guard.keys, request.headers()) {
-        request.extensions_mut().insert(tenant);
+    if let Some(caller) = caller(&guard.keys, request.headers()) {
+        request.extensions_mut().insert(caller);
         return next.run(request).await;
     }
     body::discard(request, guard.body).await;
@@ -73,15 +96,20 @@ pub(crate) async fn require_key(State(guard): State<Guard>, mut request: Request
     Problem::new(ErrorCode::Unauthorized, detail).into()
 }
 
-/// The tenant whose key is shown: keys are told apart by a part of their digest, which is no secret.
-fn tenant(keys: &[ApiKey], headers: &HeaderMap) -> Option<Tenant> {
+/// Whose key is shown: keys are told apart by a part of their digest, which is no secret.
+fn caller(keys: &[ApiKey], headers: &HeaderMap) -> Option<Caller> {
     let shown = bearer(headers).or_else(|| headers.get(X_API_KEY).map(HeaderValue::as_bytes));
     let shown = shown.filter(|shown| !shown.is_empty())?;
     let shown: [u8; 32] = Sha256::digest(shown).into();
     // All keys are compared, whichever fits: time tells nothing.
-    let known: bool = keys.iter().fold(Choice::from(0), |known, key| known | key.digest.ct_eq(&shown)).into();
+    let (mut known, mut operator) = (Choice::from(0), Choice::from(u8::from(keys.len() == 1)));
+    for key in keys {
+        let fits = key.digest.ct_eq(&shown);
+        known |= fits;
+        operator |= fits & Choice::from(u8::from(key.operator));
+    }
     let name = || shown.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-    known.then(|| Tenant::new(&name()))
+    bool::from(known).then(|| Caller { tenant: Some(Tenant::new(&name())), operator: operator.into() })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
@@ -96,7 +124,7 @@ mod tests {
     fn shown(name: &'static str, value: &str) -> bool {
         let keys = [ApiKey::new("first"), ApiKey::new("second")];
         let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
-        tenant(&keys, &headers).is_some()
+        caller(&keys, &headers).is_some()
     }
 
     #[test]
@@ -111,18 +139,45 @@ mod tests {
         }
         assert!(shown("x-api-key", "second"));
         assert!(!shown("x-api-key", "third"));
-        assert!(tenant(&[ApiKey::new("first")], &HeaderMap::new()).is_none());
+        assert!(caller(&[ApiKey::new("first")], &HeaderMap::new()).is_none());
     }
 
     #[test]
     fn each_key_is_a_tenant() {
         let keys = [ApiKey::new("first"), ApiKey::new("second")];
         let of = |key: &'static str| {
-            tenant(&keys, &HeaderMap::from_iter([(X_API_KEY, HeaderValue::from_static(key))])).unwrap()
+            let headers = HeaderMap::from_iter([(X_API_KEY, HeaderValue::from_static(key))]);
+            caller(&keys, &headers).and_then(|caller| caller.tenant).unwrap()
         };
         assert_eq!(of("first"), of("first"));
         assert_ne!(of("first"), of("second"));
         assert!(!of("first").as_str().contains("first"));
+    }
+
+    #[test]
+    fn operators_are_those_that_are_said_to_be_and_whoever_is_alone() {
+        let of = |keys: &[ApiKey], key: &'static str| {
+            let headers = HeaderMap::from_iter([(X_API_KEY, HeaderValue::from_static(key))]);
+            caller(keys, &headers).map(|caller| caller.require_operator().is_ok())
+        };
+        let (plain, other, operator) = (ApiKey::new("plain"), ApiKey::new("other"), ApiKey::operator("op"));
+        let all = [plain.clone(), operator.clone(), other.clone()];
+        assert_eq!(
+            ["plain", "op", "other", "x"].map(|key| of(&all, key)),
+            [Some(false), Some(true), Some(false), None]
+        );
+        assert_eq!(of(&[plain.clone(), other], "plain"), Some(false), "nobody is");
+        assert_eq!(of(&[plain], "plain"), Some(true), "there is nobody else");
+        assert_eq!(of(&[operator], "op"), Some(true));
+        assert!(Caller::ANYBODY.require_operator().is_ok());
+    }
+
+    #[test]
+    fn who_is_no_operator_is_told_how_to_become_one() {
+        let plain = Caller { tenant: Some(Tenant::new("one")), operator: false };
+        let problem = plain.require_operator().unwrap_err();
+        assert_eq!((problem.code, problem.code.status().as_u16()), (ErrorCode::OperatorOnly, 403));
+        assert!(problem.detail.contains("operator_keys"), "{}", problem.detail);
     }
 
     #[test]
@@ -135,7 +190,7 @@ mod tests {
     fn an_empty_key_opens_nothing() {
         for (name, value) in [(AUTHORIZATION, "Bearer "), (AUTHORIZATION, "Bearer"), (X_API_KEY, "")] {
             let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
-            assert!(tenant(&[ApiKey::new("")], &headers).is_none(), "{value:?}");
+            assert!(caller(&[ApiKey::new("")], &headers).is_none(), "{value:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::metrics::MetricsHandle;
 /// What an operator decides about the HTTP interface.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
-    /// Keys that open `/v1` and `/metrics`; without any, everyone who can connect is let in.
+    /// Keys that open `/v1` and `/metrics`; without any, everyone who can connect is let in, and is an operator.
     pub api_keys: Vec<ApiKey>,
     /// The largest request body.
     pub max_body_bytes: usize,

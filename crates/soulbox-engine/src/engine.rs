@@ -18,6 +18,7 @@ use crate::info::{BundleInfo, LanguageInfo};
 use crate::job::{Done, Job};
 use crate::keeper::Keeper;
 use crate::limits::{LimitName, LimitPolicy, Limits, OF_CGROUPS, names};
+use crate::observers::{Facts, Observers};
 use crate::parking::Parking;
 use crate::pool::ParkedConfig;
 use crate::registry::{Registry, Ticket};
@@ -156,6 +157,7 @@ pub struct Engine {
     unenforced: &'static [LimitName],
     fleet: Fleet,
     attendant: Attendant,
+    observers: Observers,
     admission: Admission,
     sizing: Sizing,
     registry: Registry,
@@ -173,7 +175,6 @@ impl Engine {
     pub fn new(config: EngineConfig, catalogue: Catalogue) -> Result<Arc<Self>, StartError> {
         let instance = Arc::new(Instance::claim(&config.state_dir, config.rights)?);
         let unenforced = unenforced(&instance, &config.allow_unenforced)?;
-        describe_metrics();
         let attendant = Attendant::new(&config, &instance);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
         let sizing = Sizing::new(&config.adaptive, &instance);
@@ -196,6 +197,7 @@ impl Engine {
             unenforced,
             fleet,
             attendant,
+            observers: Observers::new(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             draining: AtomicBool::new(false),
         });
@@ -316,7 +318,7 @@ impl Engine {
         if self.draining.load(Ordering::Acquire) {
             return Err(SubmitError::Draining);
         }
-        self.admission.check(tenant).map_err(count_refusal)
+        self.admission.check(tenant).map_err(|refusal| self.refuse(refusal, tenant))
     }
 
     /// Takes a request. From here on it has an outcome, whatever happens.
@@ -344,7 +346,7 @@ impl Engine {
         let expected = self.sizing.expect(bundle.as_bytes(), tenant, &layout, memory_bytes);
         let demand = Demand { request_bytes, output_bytes, run_bytes: expected.bytes() };
         let place = self.admission.enter(tenant, demand, Sizing::revision(self, &expected));
-        let place = place.map_err(count_refusal)?;
+        let place = place.map_err(|refusal| self.refuse(refusal, tenant))?;
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: keeper.bundle().language().to_owned(),
@@ -355,6 +357,7 @@ impl Engine {
             created_at: SystemTime::now(),
         });
         self.registry.add(&ticket);
+        let facts = Facts::new(request.tenant.clone(), &keeper);
         let job = Job { keeper: Arc::clone(&*keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
         tokio::spawn(async move {
@@ -365,13 +368,19 @@ impl Engine {
                 let detail = "an error inside the server ended this execution".to_owned();
                 Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
             });
-            record_metrics(&outcome);
+            engine.observers.ending(&outcome);
+            let outcome = engine.registry.end(&supervised, outcome);
+            engine.observers.ended(&outcome, &facts);
             engine.sizing.ended(&expected, &outcome, !engine.is_busy());
-            engine.registry.end(&supervised, outcome);
             // Held until here: the version that an execution came to is not stopped before it has ended.
             engine.park(&keeper);
         });
         Ok(ticket)
+    }
+
+    fn refuse(&self, refusal: Refusal, tenant: Option<&Tenant>) -> SubmitError {
+        self.observers.refused(&refusal, tenant);
+        refusal.into()
     }
 
     /// Executes a bundle's example. The error is a sentence that says how that went.
@@ -568,61 +577,4 @@ fn unenforced(instance: &Instance, allowed: &[LimitName]) -> Result<&'static [Li
         return Ok(&OF_CGROUPS);
     }
     Err(StartError::Unenforced { limits: names(&OF_CGROUPS), reason })
-}
-
-fn count_refusal(refusal: Refusal) -> SubmitError {
-    metrics::counter!("soulbox_rejected_total", "reason" => refusal.reason.as_str()).increment(1);
-    refusal.into()
-}
-
-fn describe_metrics() {
-    use metrics::{describe_counter, describe_gauge, describe_histogram};
-    describe_counter!("soulbox_executions_total", "Executions that have ended, by language and status.");
-    describe_counter!("soulbox_rejected_total", "Requests that were turned away, by reason.");
-    describe_histogram!("soulbox_execution_duration_seconds", "From submission to the outcome.");
-    describe_histogram!(
-        "soulbox_stage_duration_seconds",
-        "The parts of an execution: queue, compile, fork, hand_over, run, finish."
-    );
-    describe_counter!(
-        "soulbox_zygote_renewals_total",
-        "Zygotes that were replaced for their age, by bundle."
-    );
-    describe_gauge!("soulbox_zygotes_up", "Zygotes that are ready, by bundle.");
-    describe_counter!("soulbox_bundle_reloads_total", "Reloads of bundles, by bundle and result.");
-    describe_gauge!("soulbox_executions_running", "Executions that run.");
-    describe_gauge!("soulbox_executions_queued", "Executions that wait for a place to run.");
-    describe_gauge!(
-        "soulbox_queue_estimated_wait_seconds",
-        "How long it will probably take until all that wait have come to run."
-    );
-}
-
-fn record_metrics(outcome: &Outcome) {
-    let language = outcome.language.clone();
-    let status = outcome.status.as_str();
-    metrics::counter!("soulbox_executions_total", "language" => language.clone(), "status" => status)
-        .increment(1);
-    let histogram = |name: &'static str, duration: Duration| {
-        metrics::histogram!(name, "language" => language.clone()).record(duration.as_secs_f64());
-    };
-    let timing = outcome.timing;
-    histogram("soulbox_execution_duration_seconds", timing.total);
-    let stage = |stage: &'static str, duration: Duration| {
-        let name = "soulbox_stage_duration_seconds";
-        metrics::histogram!(name, "language" => language.clone(), "stage" => stage)
-            .record(duration.as_secs_f64());
-    };
-    stage("queue", timing.queued);
-    if let Some(compile) = timing.compile {
-        stage("compile", compile);
-    }
-    if outcome.start_kind.is_some() {
-        // Nothing, for one that was parked.
-        stage("fork", timing.start.saturating_sub(timing.hand_over));
-        stage("hand_over", timing.hand_over);
-        stage("run", timing.run);
-        let before = timing.queued + timing.compile.unwrap_or_default() + timing.start + timing.run;
-        stage("finish", timing.total.saturating_sub(before));
-    }
 }

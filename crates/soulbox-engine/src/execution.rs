@@ -60,6 +60,19 @@ pub enum Status {
 }
 
 impl Status {
+    /// Those with which an execution can end.
+    pub(crate) const ENDS: [Status; 9] = [
+        Status::Succeeded,
+        Status::Failed,
+        Status::TimedOut,
+        Status::OutOfMemory,
+        Status::OutputLimitExceeded,
+        Status::Killed,
+        Status::Cancelled,
+        Status::CompileFailed,
+        Status::InternalError,
+    ];
+
     /// The name in the API and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,6 +103,8 @@ pub enum StartKind {
 }
 
 impl StartKind {
+    pub(crate) const ALL: [StartKind; 3] = [StartKind::Parked, StartKind::Zygote, StartKind::Cold];
+
     /// The name in the API and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -25,6 +25,8 @@ mod info;
 mod job;
 mod keeper;
 mod limits;
+mod metrics;
+mod observers;
 mod parking;
 mod pool;
 mod prepare;

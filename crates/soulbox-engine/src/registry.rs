@@ -185,11 +185,12 @@ impl Registry {
     }
 
     /// Tells an outcome to all who wait for it, and forgets the oldest that are too many.
-    pub(crate) fn end(&self, ticket: &Ticket, outcome: Outcome) {
+    pub(crate) fn end(&self, ticket: &Ticket, outcome: Outcome) -> Arc<Outcome> {
         let files: usize = outcome.files.iter().map(|file| file.content.len()).sum();
         let compiler = outcome.compilation.as_ref().map_or(0, Compilation::bytes);
         let bytes = outcome.stdout.len() + outcome.stderr.len() + files + compiler;
-        ticket.state.send_replace(State::Ended(Arc::new(outcome)));
+        let outcome = Arc::new(outcome);
+        ticket.state.send_replace(State::Ended(Arc::clone(&outcome)));
         let mut inner = self.inner();
         let own = inner.ended.entry(ticket.tenant().cloned()).or_default();
         own.executions.push_back((ticket.id().clone(), bytes));
@@ -199,6 +200,7 @@ impl Registry {
         while inner.remembered(number) > self.max_ended && inner.forget_one(number, ticket.id()) {}
         let bytes = |ended: &Ended| ended.bytes;
         while inner.remembered(bytes) > self.max_ended_bytes && inner.forget_one(bytes, ticket.id()) {}
+        outcome
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use soulbox_attack::Group;
 use soulbox_bench::{Mix, Payload, Tolerance};
+use soulbox_client::{ClientError, Server};
 use soulbox_engine::LimitName;
 
 /// Runs untrusted code, fast and safely, without Docker.
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Bundle(BundleCommand),
     /// Measure a running server: throughput and latency under load
     Bench(Box<BenchArgs>),
+    /// What a running server's machine can do, and what a load needs
+    Capacity(CapacityArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -143,6 +146,39 @@ pub(crate) struct DoctorArgs {
     pub(crate) only: Vec<String>,
     #[command(flatten)]
     pub(crate) unenforced: UnenforcedArgs,
+}
+
+/// Which running server a command shows, and how.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The server; where it needs an API key, that is taken from SOULBOX_API_KEY
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
+    pub(crate) server: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ServerArgs {
+    pub(crate) fn connect(&self) -> Result<Server, ClientError> {
+        Server::from_environment(&self.server)
+    }
+}
+
+/// A load to be judged.
+#[derive(Debug, Args)]
+pub(crate) struct CapacityArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Requests in a second [default: as many as the machine serves best]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rps: Option<f64>,
+    /// Languages and their shares, for example python=0.8,javascript=0.2 [default: as they were seen]
+    #[arg(long, value_name = "MIX")]
+    pub(crate) mix: Option<String>,
+    /// A bound for the 99th percentile of latency, milliseconds
+    #[arg(long, value_name = "MS")]
+    pub(crate) p99_ms: Option<f64>,
 }
 
 /// What is to be said of `bench` beyond its description.

@@ -20,6 +20,9 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 /// How long running executions may take to end after the server was asked to.
 const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
 
+/// Characters of a key, so that nobody guesses it.
+const SHORTEST_KEY: usize = 16;
+
 /// The file as it is written. Everything in it is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,6 +31,7 @@ struct RawConfig {
     state_dir: Option<PathBuf>,
     prepared_dir: Option<PathBuf>,
     api_keys: Vec<String>,
+    operator_keys: Vec<String>,
     max_concurrent: Option<std::num::NonZeroUsize>,
     max_concurrent_per_key: Option<std::num::NonZeroUsize>,
     max_queued: Option<usize>,
@@ -137,11 +141,12 @@ impl ServeConfig {
         if let Some(max_concurrent) = raw.max_concurrent {
             engine.max_concurrent = max_concurrent.get();
         }
+        let keys = keys(&raw.api_keys, &raw.operator_keys)?;
         if let Some(most) = raw.max_concurrent_per_key {
-            anyhow::ensure!(!raw.api_keys.is_empty(), "max_concurrent_per_key is for servers with api_keys");
+            anyhow::ensure!(!keys.is_empty(), "max_concurrent_per_key is for servers with api_keys");
             engine.max_concurrent_per_tenant = Some(most.get());
         }
-        engine.several_tenants = raw.api_keys.len() > 1;
+        engine.several_tenants = keys.len() > 1;
         engine.max_queued = raw.max_queued.unwrap_or(engine.max_queued);
         if let Some(wait) = &raw.max_queue_wait {
             let wait = duration(wait).context("max_queue_wait")?;
@@ -183,19 +188,31 @@ impl ServeConfig {
             engine.binaries_bytes = size.as_u64();
         }
         let drain_grace = raw.drain_grace.as_deref().map(duration).transpose().context("drain_grace")?;
-        anyhow::ensure!(
-            raw.api_keys.iter().all(|key| key.len() >= 16),
-            "api_keys must have 16 characters or more"
-        );
         Ok(ServeConfig {
             listen: listen.or(raw.listen).unwrap_or(DEFAULT_LISTEN),
             catalogue: catalogue(&engine.state_dir, raw.languages, raw.bundles)?,
             engine,
-            api_keys: raw.api_keys.into_iter().map(ApiKey::new).collect(),
+            api_keys: keys,
             max_body_bytes: raw.max_body.map(bytes),
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
         })
     }
+}
+
+/// The keys of both kinds. Operators may execute programs as well, so that a key has one place.
+fn keys(plain: &[String], operators: &[String]) -> anyhow::Result<Vec<ApiKey>> {
+    for (name, keys) in [("api_keys", plain), ("operator_keys", operators)] {
+        anyhow::ensure!(
+            keys.iter().all(|key| key.len() >= SHORTEST_KEY),
+            "{name} must have {SHORTEST_KEY} characters or more"
+        );
+    }
+    anyhow::ensure!(
+        !plain.iter().any(|key| operators.contains(key)),
+        "a key is in api_keys and in operator_keys: leave it in the one that is meant"
+    );
+    let operators = operators.iter().map(ApiKey::operator);
+    Ok(plain.iter().map(ApiKey::new).chain(operators).collect())
 }
 
 /// What is wanted of the embedded and of the stored bundles: all, where nothing is said.
@@ -393,7 +410,19 @@ mod tests {
         assert_eq!((one.several_tenants, one.max_concurrent_per_tenant), (false, Some(3)));
         let two = load(&format!("api_keys = [{}, {}]", key(1), key(2))).unwrap().engine;
         assert_eq!((two.several_tenants, two.max_concurrent_per_tenant), (true, None));
+        let mixed = load(&format!("api_keys = [{}]\noperator_keys = [{}]", key(1), key(2))).unwrap();
+        assert_eq!((mixed.engine.several_tenants, mixed.api_keys.len()), (true, 2));
         assert!(load("max_concurrent_per_key = 3").unwrap_err().to_string().contains("api_keys"));
+    }
+
+    #[test]
+    fn a_key_is_an_operators_or_it_is_not() {
+        let key = "\"key-of-16-characters-1\"";
+        let error = load(&format!("api_keys = [{key}]\noperator_keys = [{key}]")).unwrap_err().to_string();
+        assert!(error.contains("api_keys") && error.contains("operator_keys"), "{error}");
+        assert!(!error.contains("key-of-16"), "a key is never shown: {error}");
+        let error = load("operator_keys = [\"short\"]").unwrap_err().to_string();
+        assert!(error.contains("operator_keys") && error.contains("16"), "{error}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(&args, cli.state_dir),
         Command::Bundle(command) => commands::bundle::bundle(command, cli.state_dir),
         Command::Bench(args) => commands::bench::bench(*args),
+        Command::Capacity(args) => commands::capacity::capacity(&args),
         Command::Completions { shell } => commands::completions(shell),
     };
     result.unwrap_or_else(|error| {

@@ -53,7 +53,7 @@ use crate::wire::{CreateExecution, Execution, InvalidRequest};
 pub(crate) async fn create_execution(
     State(engine): State<Arc<Engine>>,
     State(rules): State<BodyRules>,
-    Caller(tenant): Caller,
+    Caller { tenant, .. }: Caller,
     body: Request,
 ) -> Result<Response, Problem> {
     // Who is refused for the load is refused before anything is done for it.
@@ -93,7 +93,7 @@ pub(crate) async fn create_execution(
 )]
 pub(crate) async fn get_execution(
     State(engine): State<Arc<Engine>>,
-    Caller(tenant): Caller,
+    Caller { tenant, .. }: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     match find(&engine, id, tenant.as_ref())?.snapshot() {
@@ -119,7 +119,7 @@ pub(crate) async fn get_execution(
 )]
 pub(crate) async fn cancel_execution(
     State(engine): State<Arc<Engine>>,
-    Caller(tenant): Caller,
+    Caller { tenant, .. }: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let ticket = find(&engine, id, tenant.as_ref())?;

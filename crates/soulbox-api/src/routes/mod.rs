@@ -3,7 +3,7 @@
 //! Owns which path leads to which handler, and which of them need a key. Handlers only convert and pass on.
 
 mod bundles;
-// mod capacity;
+mod capacity;
 mod executions;
 mod health;
 mod languages;
@@ -26,7 +26,7 @@ use crate::stack::assemble;
 pub(crate) use bundles::{
     __path_get_bundle, __path_list_bundles, __path_reload_bundle, get_bundle, list_bundles, reload_bundle,
 };
-// pub(crate) use capacity::{__path_show_capacity, show_capacity};
+pub(crate) use capacity::{__path_show_capacity, show_capacity};
 pub(crate) use executions::{
     __path_cancel_execution, __path_create_execution, __path_get_execution, cancel_execution,
     create_execution, get_execution,
@@ -69,7 +69,7 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
         .route("/v1/bundles", get(list_bundles))
         .route("/v1/bundles/{name}", get(get_bundle))
         .route("/v1/bundles/{name}/reload", post(reload_bundle))
-        // .route("/v1/capacity", get(show_capacity))
+        .route("/v1/capacity", get(show_capacity))
         .route("/v1/languages", get(list_languages));
     if app.metrics.is_some() {
         guarded = guarded.route("/metrics", get(show_metrics));

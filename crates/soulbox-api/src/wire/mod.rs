@@ -3,7 +3,7 @@
 //! Owns the shape of version 1 of the API. The engine's types never leave or enter unconverted.
 
 mod bundle;
-// mod capacity;
+mod capacity;
 mod compilation;
 mod content;
 mod execution;
@@ -16,7 +16,7 @@ mod request;
 mod state;
 
 pub(crate) use bundle::{Bundle, BundleList};
-// pub(crate) use capacity::Capacity;
+pub(crate) use capacity::Capacity;
 pub(crate) use execution::Execution;
 pub use execution::execution_json;
 pub(crate) use language::{Health, LanguageList};

@@ -91,6 +91,9 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// All names in metrics.
+    pub(crate) const NAMES: [&str; 4] = ["queue_full", "queue_wait", "key_share", "request_memory"];
+
     /// The name in metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

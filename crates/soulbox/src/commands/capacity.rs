@@ -13,7 +13,7 @@ pub(crate) fn capacity(args: &CapacityArgs) -> anyhow::Result<ExitCode> {
     let query = [number("rps", args.rps), args.mix.clone().map(|mix| ("mix", mix)), number("p99_ms", args.p99_ms)];
     let query: Vec<_> = query.into_iter().flatten().collect();
     let answer: Value = server.get_json("/v1/capacity", &query)?;
-    let text = if args.json { format!("{answer:#}\n") } else { table(&answer) };
+    let text = if args.server.json { format!("{answer:#}\n") } else { table(&answer) };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use crate::cli::Cli;
 pub(crate) mod attack;
 pub(crate) mod bench;
 pub(crate) mod bundle;
+pub(crate) mod capacity;
 pub(crate) mod doctor;
 pub(crate) mod run;
 pub(crate) mod serve;
