@@ -1,6 +1,6 @@
 //! How many more runs a real server has at once in a small budget of memory, and whether any is killed.
 //!
-//! Owns the second part of `benches/SIZING.md`. Most programs take little and some take most of their limit; all wait for
+//! Owns the table that it prints. Most programs take little and some take most of their limit; all wait for
 //! a second, so that memory bounds them and not the processors.
 
 #![allow(
@@ -26,7 +26,9 @@ const WARM_UP: Duration = Duration::from_secs(10);
 /// Nine of ten take next to nothing; the others some tens of megabytes. Each is a program of its own.
 fn program(client: usize, number: u64) -> (String, &'static str) {
     let mib = if (client as u64 + number) % 10 == 0 { 40 + (client as u64 * 7 + number) % 40 } else { 0 };
-    let code = format!("# {client} {number}\nimport time\nkept = b'x' * ({mib} << 20)\ntime.sleep(1)\nprint('slept')");
+    let code = format!(
+        "# {client} {number}\nimport time\nkept = b'x' * ({mib} << 20)\ntime.sleep(1)\nprint('slept')"
+    );
     (code, "slept\n")
 }
 
@@ -58,10 +60,12 @@ fn main() {
         let (mut times, mut at_once, mut most, mut looks) = (Vec::new(), 0.0, 0.0_f64, 0.0);
         std::thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
-                .map(|client| scope.spawn({
-                    let (server, seen, counting, end) = (&server, &seen, &counting, &end);
-                    move || converse(server, client, seen, counting, end)
-                }))
+                .map(|client| {
+                    scope.spawn({
+                        let (server, seen, counting, end) = (&server, &seen, &counting, &end);
+                        move || converse(server, client, seen, counting, end)
+                    })
+                })
                 .collect();
             std::thread::sleep(WARM_UP);
             counting.store(true, Ordering::Relaxed);
@@ -77,7 +81,8 @@ fn main() {
             end.store(true, Ordering::Relaxed);
             times = clients.into_iter().flat_map(|client| client.join().expect("a client")).collect();
         });
-        let exceeded = metric(&server.client().send("GET", "/metrics", "").text, "soulbox_adaptive_exceeded_total ");
+        let exceeded =
+            metric(&server.client().send("GET", "/metrics", "").text, "soulbox_adaptive_exceeded_total ");
         println!(
             "| {name} | {:.1} | {:.0} | {:.2} s | {} | {:.0} MiB | {exceeded} |",
             seen.ended.load(Ordering::Relaxed) as f64 / TIME.as_secs_f64(),
@@ -93,7 +98,13 @@ fn metric(text: &str, name: &str) -> f64 {
     text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or(0.0)
 }
 
-fn converse(server: &Server, client: usize, seen: &Seen, counting: &AtomicBool, end: &AtomicBool) -> Vec<Duration> {
+fn converse(
+    server: &Server,
+    client: usize,
+    seen: &Seen,
+    counting: &AtomicBool,
+    end: &AtomicBool,
+) -> Vec<Duration> {
     let (mut connection, mut times) = (server.client(), Vec::new());
     for number in 0.. {
         if end.load(Ordering::Relaxed) {

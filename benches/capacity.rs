@@ -1,6 +1,6 @@
 //! What the capacity model predicts from a light load, against what the load generator then measures.
 //!
-//! Owns the table of `benches/CAPACITY.md`. The generator shares the machine with the server: its cpu time for each
+//! Owns the table that it prints. The generator shares the machine with the server: its cpu time for each
 //! request is measured at the light load too, and is a part of the prediction. Fails when the throughput is wrong by
 //! more than 15 %. `SOULBOX_CAPACITY_SECONDS` makes each step longer.
 
@@ -94,7 +94,8 @@ fn main() -> ExitCode {
     }
     let seconds = std::env::var("SOULBOX_CAPACITY_SECONDS").ok().and_then(|text| text.parse().ok());
     let seconds = seconds.unwrap_or(DEFAULT_SECONDS);
-    let server = Server::start_in(home(), "languages = [\"python\", \"javascript\"]\nmax_queue_wait = \"0s\"\n");
+    let server =
+        Server::start_in(home(), "languages = [\"python\", \"javascript\"]\nmax_queue_wait = \"0s\"\n");
     let light = load(&server, ["--rate", &LIGHT_RPS.to_string()], seconds * 2);
     for _ in 0..BURSTS {
         let mut burst = Command::new(SOULBOX);
@@ -106,9 +107,19 @@ fn main() -> ExitCode {
     let (cores, cpu_ms) = (number(&answer, "/machine/cores"), number(&answer, "/cpu_ms_per_run"));
     let with_generator_ms = cpu_ms + light.own_cpu_ms;
     let maximum = cores * 1e3 / with_generator_ms;
-    println!("From {} executions at {LIGHT_RPS} requests in a second ({MIX}, programs that print): one costs", number(&answer, "/observed/runs"));
-    println!("{cpu_ms:.3} ms of a processor, and {:.3} ms in the load generator. {cores} cores can serve", light.own_cpu_ms);
-    println!("{:.0} requests in a second without the generator, {maximum:.0} with it; the knee is at {:.0}.\n", number(&answer, "/here/maximum_rps"), number(&answer, "/here/knee_rps") * cpu_ms / with_generator_ms);
+    println!(
+        "From {} executions at {LIGHT_RPS} requests in a second ({MIX}, programs that print): one costs",
+        number(&answer, "/observed/runs")
+    );
+    println!(
+        "{cpu_ms:.3} ms of a processor, and {:.3} ms in the load generator. {cores} cores can serve",
+        light.own_cpu_ms
+    );
+    println!(
+        "{:.0} requests in a second without the generator, {maximum:.0} with it; the knee is at {:.0}.\n",
+        number(&answer, "/here/maximum_rps"),
+        number(&answer, "/here/knee_rps") * cpu_ms / with_generator_ms
+    );
     println!("| load | offered | throughput | error | P50 predicted | measured | P99 predicted | measured |");
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     let mut worst: f64 = 0.0;
@@ -132,9 +143,23 @@ fn main() -> ExitCode {
     let measured = load(&server, ["--clients", CLIENTS], seconds);
     let error = maximum / measured.throughput() - 1.0;
     worst = worst.max(error.abs());
-    println!("| maximum ({CLIENTS} clients) | | {:.0}/s | {:+.1} % | | {:.2} ms | | {:.2} ms |", measured.throughput(), error * 100.0, measured.figure("/runs/0/latency_ms/p50"), measured.figure("/runs/0/latency_ms/p99"));
-    println!("\nThe worst error of throughput is {:.1} %; {:.0} % are allowed.", worst * 100.0, ALLOWED * 100.0);
+    println!(
+        "| maximum ({CLIENTS} clients) | | {:.0}/s | {:+.1} % | | {:.2} ms | | {:.2} ms |",
+        measured.throughput(),
+        error * 100.0,
+        measured.figure("/runs/0/latency_ms/p50"),
+        measured.figure("/runs/0/latency_ms/p99")
+    );
+    println!(
+        "\nThe worst error of throughput is {:.1} %; {:.0} % are allowed.",
+        worst * 100.0,
+        ALLOWED * 100.0
+    );
     let after = capacity(&server, "");
-    println!("With what was seen at all these loads, one costs {:.3} ms, and the maximum is {:.0}/s.", number(&after, "/cpu_ms_per_run"), number(&after, "/here/maximum_rps"));
+    println!(
+        "With what was seen at all these loads, one costs {:.3} ms, and the maximum is {:.0}/s.",
+        number(&after, "/cpu_ms_per_run"),
+        number(&after, "/here/maximum_rps")
+    );
     if worst <= ALLOWED { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

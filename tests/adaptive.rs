@@ -97,7 +97,8 @@ fn what_exceeds_its_limit_is_ended_at_the_limit_and_nowhere_below() {
 fn a_burst_of_programs_that_nobody_knows_runs_at_once() {
     // 16 times 128 MiB are twice as much as there is.
     let server = Setup::new().config("max_concurrent = 100\n[adaptive]\nmemory = \"1 GiB\"").start();
-    let burst: Vec<_> = (0..16).map(|n| Running::start(&server, Running::holding(&format!("hold() # {n}")))).collect();
+    let burst: Vec<_> =
+        (0..16).map(|n| Running::start(&server, Running::holding(&format!("hold() # {n}")))).collect();
     burst.iter().for_each(Running::await_hold);
     assert_eq!(load(&server), (16.0, 0.0));
     burst.iter().for_each(Running::release);
@@ -127,7 +128,8 @@ fn a_run_that_may_take_more_than_there_is_runs_alone() {
     let config = "[adaptive]\nenabled = false\nmemory = \"64 MiB\"";
     let server = Setup::new().config(config).start();
     let large = Running::held(&server, "hold()");
-    let small = Running::start(&server, json!({"code": "print('after')", "limits": {"memory_bytes": 16 << 20}}));
+    let small =
+        Running::start(&server, json!({"code": "print('after')", "limits": {"memory_bytes": 16 << 20}}));
     assert_eq!((load(&server), reserved_mib(&server)), ((1.0, 1.0), 64.0));
     large.release();
     large.outcome().is("succeeded");

@@ -65,7 +65,9 @@ fn answers_agree_with_each_other() {
     assert_eq!(answer["asked"], json!({"rps": 10.0, "mix": {"python": 1.0}, "p99_ms": null}));
     let of = |name: &str| number(&answer, &format!("/languages/0/{name}"));
     let sum = of("program_cpu_ms") + of("overhead_cpu_ms");
-    assert!((of("cpu_ms") - sum).abs() < 0.01 && (of("cpu_ms") - number(&answer, "/cpu_ms_per_run")).abs() < 0.01);
+    assert!(
+        (of("cpu_ms") - sum).abs() < 0.01 && (of("cpu_ms") - number(&answer, "/cpu_ms_per_run")).abs() < 0.01
+    );
     assert!(of("cpu_ms") > 0.0 && of("memory_peak_bytes") > 500_000.0 && of("p50_ms") <= of("p99_ms"));
     let maximum = number(&answer, "/here/maximum_rps");
     let expected = number(&answer, "/machine/cores") * 1e3 / of("cpu_ms");
@@ -93,7 +95,8 @@ fn answers_agree_with_each_other() {
     assert_eq!(impossible["needed"]["cores"], json!(null));
 
     let url = format!("http://{}", server.client().address());
-    let output = soulbox().args(["capacity", "--server", &url, "--rps", "10", "--mix", "python"]).output().unwrap();
+    let output =
+        soulbox().args(["capacity", "--server", &url, "--rps", "10", "--mix", "python"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("100 % python"), "{text}");
     let output = soulbox().args(["capacity", "--server", &url, "--mix", "cobol"]).output().unwrap();

@@ -1,6 +1,6 @@
 //! How many more runs fit into memory when it is set aside by what they will probably take.
 //!
-//! Owns the first part of `benches/SIZING.md`, which it prints; always the same, in simulated time.
+//! Owns the tables that it prints; always the same, in simulated time.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -35,7 +35,9 @@ fn main() {
     println!("A machine with {MEMORY_MIB:.0} MiB; each run may take {LIMIT_MIB:.0}.\n");
     for mix in mixes::all() {
         println!("### {}\n\n{}.\n", mix.name, mix.about);
-        println!("| set aside | runs at once | to by limit | killed, of 100,000 | within what was set aside |");
+        println!(
+            "| set aside | runs at once | to by limit | killed, of 100,000 | within what was set aside |"
+        );
         println!("|---|---:|---:|---:|---:|");
         let mut by_limit = 0.0;
         for (name, setting) in settings {

@@ -119,7 +119,8 @@ pub(crate) fn simulate(mix: &Mix, setting: Setting, warm_up_s: f64, length_s: f6
             figures.killed += u64::from(counts);
         }
         let mut reserved_mib: f64 = running.iter().map(|it| it.reserved_mib).sum();
-        let is_short = matches!(setting, Setting::Adaptive { .. }) && MEMORY_MIB - used_mib < budget_mib / SHORT;
+        let is_short =
+            matches!(setting, Setting::Adaptive { .. }) && MEMORY_MIB - used_mib < budget_mib / SHORT;
         for _ in 0..STARTS {
             let run: Run = next.take().unwrap_or_else(|| mix.draw(&mut random, now_s));
             let wanted_mib = match setting {

@@ -2,11 +2,13 @@
 //!
 //! Owns the facts of the machine and of the server's own memory that the model of `soulbox-sizing` knows nothing of.
 
-use soulbox_demand::Bounds;
+use std::time::Duration;
+
 use soulbox_sizing::{Answer, Asked, Machine, Refused};
 
 use crate::engine::Engine;
 use crate::expected_pools::{Load, expected_pools};
+use crate::info::LanguageInfo;
 
 /// A load to be judged.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,9 +63,10 @@ fn sentence(refused: &Refused) -> String {
         Refused::TooShort { seen, needed } => {
             (format!("runs were measured for {seen} seconds only, and {needed} are needed"), "")
         }
-        Refused::NeverUndisturbed { language } => {
-            (format!("there was always too much to do to see how long a run of {language} takes"), language.as_str())
-        }
+        Refused::NeverUndisturbed { language } => (
+            format!("there was always too much to do to see how long a run of {language} takes"),
+            language.as_str(),
+        ),
     };
     let mix = if how.is_empty() { String::new() } else { format!(" --mix {how}") };
     format!(
@@ -78,14 +81,18 @@ impl Engine {
     /// [`CapacityError`].
     pub fn capacity(&self, request: &CapacityRequest) -> Result<Capacity, CapacityError> {
         let languages = self.languages();
-        let mut mix = Vec::new();
+        let mut mix: Vec<(String, f64)> = Vec::new();
         for (name, share) in &request.mix {
-            let is_meant = |known: &&crate::info::LanguageInfo| known.name == *name || known.aliases.contains(name);
+            let is_meant = |known: &&LanguageInfo| known.name == *name || known.aliases.contains(name);
             let Some(known) = languages.iter().find(is_meant) else {
                 let known: Vec<_> = languages.iter().map(|language| language.name.as_str()).collect();
                 return Err(CapacityError::UnknownLanguage { name: name.clone(), known: known.join(", ") });
             };
-            mix.push((known.name.clone(), *share));
+            // It may have been named twice, by its name and by another.
+            match mix.iter_mut().find(|(name, _)| *name == known.name) {
+                Some((_, sum)) => *sum += share,
+                None => mix.push((known.name.clone(), *share)),
+            }
         }
         let machine = Machine {
             cores: self.cores(),
@@ -101,12 +108,11 @@ impl Engine {
             .iter()
             .map(|language| Load {
                 rate: language.share * answer.rps,
-                in_place: std::time::Duration::from_secs_f64(language.cost.in_place_s),
+                in_place: Duration::from_secs_f64(language.cost.in_place_s),
             })
             .collect();
-        let bounds: Bounds = pool.bounds();
         let cores = answer.needed.cores.unwrap_or(machine.cores);
-        let wanted = expected_pools(&loads, cores, bounds);
+        let wanted = expected_pools(&loads, cores, pool.bounds());
         let bundle_of = |name: &str| languages.iter().find(|it| it.name == name).map(|it| it.bundle.clone());
         let pools = answer.languages.iter().zip(wanted).filter_map(|(language, wanted)| {
             let bundle = bundle_of(&language.name)?;

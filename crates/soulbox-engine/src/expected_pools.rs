@@ -3,8 +3,8 @@
 //! Owns a short simulation: requests that come independently of each other, and what a pool does about them. The
 //! decision is that of `soulbox-demand`, as for real requests.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use soulbox_demand::{Bounds, Demand, History};
@@ -32,7 +32,7 @@ pub(crate) fn expected_pools(loads: &[Load], cores: usize, bounds: Bounds) -> Ve
         return vec![bounds.min.min(bounds.max); loads.len()];
     }
     let (mut random, mut now, mut ticked) = (Random(1), Duration::ZERO, Duration::ZERO);
-    let mut running = BinaryHeap::new();
+    let mut running = BinaryHeap::<Reverse<(Duration, usize)>>::new();
     for _ in 0..REQUESTS {
         now += Duration::from_secs_f64((-random.next().ln() / rate).min(LONGEST.as_secs_f64()));
         if now > LONGEST {
@@ -111,6 +111,9 @@ mod tests {
     fn what_is_no_load_wants_what_is_always_there() {
         assert_eq!(pools(&[0.0]), [2]);
         assert_eq!(pools(&[f64::NAN]), [2]);
-        assert_eq!(expected_pools(&[Load { rate: 9.0, in_place: Duration::ZERO }], 2, Bounds { max: 0, ..BOUNDS }), [0]);
+        assert_eq!(
+            expected_pools(&[Load { rate: 9.0, in_place: Duration::ZERO }], 2, Bounds { max: 0, ..BOUNDS }),
+            [0]
+        );
     }
 }

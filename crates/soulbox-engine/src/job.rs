@@ -20,8 +20,8 @@ use crate::execution::{StartKind, Status, judge};
 use crate::keeper::Keeper;
 use crate::limits::Limits;
 use crate::registry::Ticket;
-use crate::sizing::Reserved;
 use crate::request::{Argument, ExecutionRequest, Layout, SourceFile, Variable};
+use crate::sizing::Reserved;
 
 /// How often a step is given another zygote when the one it got was lost before the program started.
 const SPAWN_ATTEMPTS: u32 = 3;
@@ -117,8 +117,7 @@ impl Job {
             ..Workload::default()
         };
         let (found, step) = (StartKind::Zygote, "-compile");
-        let ran =
-            in_sandbox(engine, &self.keeper, ticket, reserved, found, step, &workload, limits).await?;
+        let ran = in_sandbox(engine, &self.keeper, ticket, reserved, found, step, &workload, limits).await?;
         let Some((mut report, _)) = ran else { return Ok(Err(Done::Cancelled)) };
         let made = report.made.take();
         let (status, detail) = judge(&report, limits);

@@ -56,5 +56,5 @@ pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
     Bundle, BundleError, BundleFacts, BundleSource, Catalogue, Digest, LoadError, Wanted,
 };
-pub use soulbox_sizing::{Answer, Here, Language as LanguageCost, Machine, Needed, Point};
 pub use soulbox_sandbox::{CgroupMode, CollectedFile, RefusedSyscall, Rights, syscall_table};
+pub use soulbox_sizing::{Answer, Here, Language as LanguageCost, Machine, Needed, Point};

@@ -94,9 +94,8 @@ struct Counters {
 
 impl Counters {
     fn new() -> Self {
-        let predictions = |known: Known| {
-            metrics::counter!("soulbox_adaptive_predictions_total", "known" => known.as_str())
-        };
+        let predictions =
+            |known: Known| metrics::counter!("soulbox_adaptive_predictions_total", "known" => known.as_str());
         let runs = |covered| metrics::counter!("soulbox_adaptive_runs_total", "covered" => covered);
         Counters {
             by_program: predictions(Known::Program),
@@ -152,7 +151,8 @@ impl Sizing {
         layout: &Layout,
         limit_bytes: u64,
     ) -> Expected {
-        let key = ProgramKey { bundle: self.hasher.hash_one(bundle), program: hash(&self.hasher, tenant, layout) };
+        let key =
+            ProgramKey { bundle: self.hasher.hash_one(bundle), program: hash(&self.hasher, tenant, layout) };
         let predict = || locked(&self.learner).predict(key, limit_bytes, self.began.elapsed());
         let prediction = self.adapts.then(predict);
         if let Some(prediction) = prediction {
@@ -331,7 +331,8 @@ mod tests {
 
     fn hashed(state: &RandomState, tenant: Option<&str>, entrypoint: &str, files: &[(&str, &[u8])]) -> u64 {
         let path = |text| WorkspacePath::parse(text).unwrap();
-        let files = files.iter().map(|(name, content)| SourceFile { path: path(name), content: content.to_vec() });
+        let files =
+            files.iter().map(|(name, content)| SourceFile { path: path(name), content: content.to_vec() });
         let layout = Layout { files: files.collect(), entrypoint: path(entrypoint) };
         hash(state, tenant.map(Tenant::new).as_ref(), &layout)
     }

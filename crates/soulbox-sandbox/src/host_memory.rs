@@ -37,10 +37,7 @@ impl HostMemory {
     /// Finds what bounds this process.
     pub fn find() -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        HostMemory {
-            meminfo: "/proc/meminfo".into(),
-            limited: limited(Path::new("/sys/fs/cgroup"), &own),
-        }
+        HostMemory { meminfo: "/proc/meminfo".into(), limited: limited(Path::new("/sys/fs/cgroup"), &own) }
     }
 
     /// Bytes that are free, or would be when they are needed: of the host (`MemAvailable`), or of the cgroup that has
@@ -139,9 +136,11 @@ mod tests {
             write(&root.path().join(cgroup).join("memory.stat"), "anon 3\ninactive_file 100000\n");
         }
         assert_eq!(available(root.path(), "0::/a/b\n"), 300_000);
-        for (name, text) in
-            [("limit_in_bytes", "600000"), ("usage_in_bytes", "400000"), ("stat", "total_inactive_file 50000\n")]
-        {
+        for (name, text) in [
+            ("limit_in_bytes", "600000"),
+            ("usage_in_bytes", "400000"),
+            ("stat", "total_inactive_file 50000\n"),
+        ] {
             write(&root.path().join("memory/c").join(format!("memory.{name}")), text);
         }
         assert_eq!(available(root.path(), "12:pids:/x\n11:memory,hugetlb:/c/d\n"), 250_000);

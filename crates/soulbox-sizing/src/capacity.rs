@@ -293,7 +293,8 @@ impl Mixed {
         let loads = (1..STEPS).map(|n| maximum * n as f64 / STEPS as f64);
         let power = |rps: f64| {
             let kinds = self.responses(machine, rps);
-            let mean_s = kinds.map(|kinds| kinds.iter().map(|(share, kind)| share * kind.mean_s()).sum::<f64>());
+            let mean_s =
+                kinds.map(|kinds| kinds.iter().map(|(share, kind)| share * kind.mean_s()).sum::<f64>());
             mean_s.map_or(0.0, |mean_s| rps / mean_s)
         };
         let powers = loads.map(|rps| (rps, power(rps)));
@@ -302,9 +303,8 @@ impl Mixed {
 
     /// The most requests in a second with which the 99th percentile is within a bound.
     fn within(&self, machine: &Machine, p99_s: f64) -> f64 {
-        let keeps = |rps: f64| {
-            self.responses(machine, rps).is_some_and(|kinds| quantile_s(&kinds, 0.99) <= p99_s)
-        };
+        let keeps =
+            |rps: f64| self.responses(machine, rps).is_some_and(|kinds| quantile_s(&kinds, 0.99) <= p99_s);
         let (mut low, mut high) = (0.0, self.maximum(machine).0);
         if !keeps(low) {
             return 0.0;
@@ -321,9 +321,9 @@ impl Mixed {
         let enough = |cores: usize| {
             let machine = Machine { cores, places: usize::MAX, memory_bytes: u64::MAX };
             match p99_s {
-                Some(p99_s) => self
-                    .responses(&machine, rps)
-                    .is_some_and(|kinds| quantile_s(&kinds, 0.99) <= p99_s),
+                Some(p99_s) => {
+                    self.responses(&machine, rps).is_some_and(|kinds| quantile_s(&kinds, 0.99) <= p99_s)
+                }
                 None => rps <= self.knee(&machine) * (1.0 + 1e-9),
             }
         };
@@ -375,7 +375,8 @@ mod tests {
 
     #[test]
     fn too_few_places_or_too_little_memory_are_the_maximum_where_they_are() {
-        let of = |machine| answer(&measured(60), &machine, &asked(None, &[("python", 1.0)], None)).unwrap().here;
+        let of =
+            |machine| answer(&measured(60), &machine, &asked(None, &[("python", 1.0)], None)).unwrap().here;
         assert_eq!(of(Machine { places: 1, ..MACHINE }).limited_by, "places");
         assert_eq!(of(Machine { memory_bytes: 2 << 20, ..MACHINE }).limited_by, "memory");
     }

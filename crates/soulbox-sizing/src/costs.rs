@@ -200,7 +200,8 @@ impl Costs {
         let usual = if runs > 0.0 { (overhead_s / runs).max(0.0) } else { 0.0 };
         let mut before = [usual; KINDS];
         before[IDLE] = 0.0;
-        let square = |sketch: &Sketch| sketch.shares().map(|(value, share)| value * value * share).sum::<f64>();
+        let square =
+            |sketch: &Sketch| sketch.shares().map(|(value, share)| value * value * share).sum::<f64>();
         let in_place_s = of.in_place.mean();
         let enough = of.among_others.runs >= ENOUGH;
         let (own, kind) = if enough { (of.among_others, of.kind + 1) } else { (of.undisturbed, of.kind) };
@@ -252,14 +253,7 @@ pub(crate) mod tests {
 
     pub(crate) fn run(language: &str, cpu_ms: u32) -> Ended<'_> {
         let time = cpu_ms * MS;
-        Ended {
-            language,
-            cpu_time: time,
-            in_place: time,
-            run: time,
-            peak_bytes: 2 << 20,
-            undisturbed: true,
-        }
+        Ended { language, cpu_time: time, in_place: time, run: time, peak_bytes: 2 << 20, undisturbed: true }
     }
 
     /// A server whose runs of Python cost 1 ms and 0.5 beside it, and those of JavaScript 4 and 2.

@@ -106,8 +106,10 @@ pub(crate) struct Response {
 
 impl Response {
     fn exceeds(&self, time_s: f64) -> f64 {
-        let each =
-            self.alone.iter().map(|(alone_s, share)| share * self.processor.both_exceed(&self.place, time_s - alone_s));
+        let each = self
+            .alone
+            .iter()
+            .map(|(alone_s, share)| share * self.processor.both_exceed(&self.place, time_s - alone_s));
         each.sum()
     }
 
@@ -141,7 +143,9 @@ mod tests {
 
     #[test]
     fn erlangs_c_is_that_of_the_tables() {
-        for (servers, utilization, expected) in [(1, 0.5, 0.5), (2, 0.5, 1.0 / 3.0), (10, 0.8, 0.4092), (2, 0.0, 0.0)] {
+        for (servers, utilization, expected) in
+            [(1, 0.5, 0.5), (2, 0.5, 1.0 / 3.0), (10, 0.8, 0.4092), (2, 0.0, 0.0)]
+        {
             let found = station(servers, utilization).queueing().unwrap().probability;
             assert!((found - expected).abs() < 1e-3, "{servers} {utilization}: {found}");
         }
@@ -151,7 +155,8 @@ mod tests {
     #[test]
     fn one_server_waits_as_pollaczek_and_khinchine_say() {
         // Deterministic service: half of what exponential service has.
-        let mean = |variability| Station { variability, ..station(1, 0.8) }.queueing().unwrap().mean_of_all_s();
+        let mean =
+            |variability| Station { variability, ..station(1, 0.8) }.queueing().unwrap().mean_of_all_s();
         assert!((mean(1.0) - 4.0).abs() < 1e-9 && (mean(0.5) - 2.0).abs() < 1e-9);
     }
 

@@ -69,7 +69,8 @@ pub(crate) async fn show_capacity(
     let request = params.request()?;
     // It simulates thousands of requests.
     let judged = tokio::task::spawn_blocking(move || engine.capacity(&request)).await;
-    let judged = judged.map_err(|_| Problem::new(ErrorCode::InternalError, "the calculation was interrupted"))?;
+    let judged =
+        judged.map_err(|_| Problem::new(ErrorCode::InternalError, "the calculation was interrupted"))?;
     Ok(reply::json(StatusCode::OK, 4096, &Capacity::from(judged?)))
 }
 
@@ -89,7 +90,8 @@ fn invalid(detail: &str) -> Problem {
 
 fn positive(name: &str, text: &str, most: f64) -> Result<f64, Problem> {
     let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= most);
-    number.ok_or_else(|| invalid(&format!("{name} is {text:?}, which is no number above 0 that can be meant")))
+    number
+        .ok_or_else(|| invalid(&format!("{name} is {text:?}, which is no number above 0 that can be meant")))
 }
 
 /// Languages with shares, which add up to one afterwards.
@@ -99,7 +101,9 @@ fn mix(text: &str) -> Result<Vec<(String, f64)>, Problem> {
         let (name, share) = part.split_once('=').unwrap_or((part, "1"));
         let share = positive(&format!("mix: the share of {name:?}"), share, 1e9)?;
         if name.is_empty() {
-            return Err(invalid("mix has a part without a language; write for example mix=python=0.8,bash=0.2"));
+            return Err(invalid(
+                "mix has a part without a language; write for example mix=python=0.8,bash=0.2",
+            ));
         }
         if mix.iter().any(|(other, _)| other == name) {
             return Err(invalid(&format!("mix has {name} twice")));
@@ -140,7 +144,10 @@ mod tests {
             (CapacityParams { p99_ms: Some("0".to_owned()), ..Default::default() }, "p99_ms"),
             (CapacityParams { p99_ms: Some("NaN".to_owned()), ..Default::default() }, "p99_ms"),
             (CapacityParams { mix: Some("python=half".to_owned()), ..Default::default() }, "python"),
-            (CapacityParams { mix: Some("python,python=2".to_owned()), ..Default::default() }, "python twice"),
+            (
+                CapacityParams { mix: Some("python,python=2".to_owned()), ..Default::default() },
+                "python twice",
+            ),
             (CapacityParams { mix: Some("".to_owned()), ..Default::default() }, "mix"),
         ] {
             let problem = params.request().unwrap_err();

@@ -171,7 +171,8 @@ fn ms(seconds: f64) -> f64 {
 
 impl From<soulbox_engine::Capacity> for Capacity {
     fn from(capacity: soulbox_engine::Capacity) -> Self {
-        let soulbox_engine::Capacity { answer, machine, zygotes_bytes, daemon_bytes, pools, p99_ms } = capacity;
+        let soulbox_engine::Capacity { answer, machine, zygotes_bytes, daemon_bytes, pools, p99_ms } =
+            capacity;
         let parked_bytes = pools.iter().map(|(_, parked, bytes)| *parked as u64 * bytes).sum();
         let memory = CapacityMemory {
             runs_bytes: answer.needed.runs_bytes,
@@ -209,7 +210,10 @@ impl From<soulbox_engine::Capacity> for Capacity {
                 p50_ms: offered.and_then(|offered| offered.p50_s).map(ms),
                 p99_ms: offered.and_then(|offered| offered.p99_s).map(ms),
                 concurrent: answer.needed.concurrent,
-                memory_bytes: memory.runs_bytes + memory.zygotes_bytes + memory.parked_bytes + memory.daemon_bytes,
+                memory_bytes: memory.runs_bytes
+                    + memory.zygotes_bytes
+                    + memory.parked_bytes
+                    + memory.daemon_bytes,
                 memory,
                 pools: pools.into_iter().map(|(bundle, parked, _)| CapacityPool { bundle, parked }).collect(),
             },

@@ -91,7 +91,8 @@ fn without_a_queue_only_free_places_admit() {
 #[test]
 fn requests_are_bounded_by_their_bytes_until_they_have_run() {
     let admission = admission(10, 10);
-    let enter = |bytes| admission.enter(None, demand(bytes, 1), None).map_err(|refusal| refusal.reason.as_str());
+    let enter =
+        |bytes| admission.enter(None, demand(bytes, 1), None).map_err(|refusal| refusal.reason.as_str());
     let running = enter(60).unwrap();
     assert_eq!(enter(41).unwrap_err(), "request_memory");
     assert!(enter(40).is_ok());
@@ -201,7 +202,8 @@ fn memory_is_set_aside_for_runs_and_who_finds_none_waits() {
 #[test]
 fn a_run_that_takes_more_than_was_thought_has_it_and_others_wait() {
     let admission = Admission::new(Bounds { max_run_bytes: 100, ..UNBOUND });
-    let (first, second) = (admission.enter(None, run(20), None).unwrap(), admission.enter(None, run(20), None).unwrap());
+    let (first, second) =
+        (admission.enter(None, run(20), None).unwrap(), admission.enter(None, run(20), None).unwrap());
     first.grow(150);
     assert_eq!((first.run_bytes(), admission.run_bytes()), (150, 170));
     let mut third = admission.enter(None, run(1), None).unwrap();
@@ -249,7 +251,8 @@ fn a_host_that_is_short_of_memory_delays_those_who_come_and_lets_one_run_at_a_ti
 
 #[test]
 fn a_run_that_needs_much_memory_is_passed_only_so_often() {
-    let admission = Admission::new(Bounds { max_concurrent: 4, max_queued: 1000, max_run_bytes: 100, ..UNBOUND });
+    let admission =
+        Admission::new(Bounds { max_concurrent: 4, max_queued: 1000, max_run_bytes: 100, ..UNBOUND });
     let small = || admission.enter(Some(&Tenant::new("small")), run(10), None).unwrap();
     let mut running: Vec<_> = (0..4).map(|_| small()).collect();
     let mut large = admission.enter(Some(&Tenant::new("large")), run(100), None).unwrap();
@@ -319,7 +322,10 @@ fn nobody_is_let_in_behind_one_that_has_waited_for_too_long() {
 
 #[derive(Clone, Debug)]
 enum Event {
-    Enter { tenant: usize, demand: Demand },
+    Enter {
+        tenant: usize,
+        demand: Demand,
+    },
     Leave(prop::sample::Index),
     /// One that runs takes more than was set aside.
     Grow(prop::sample::Index, usize),

@@ -10,7 +10,8 @@ use crate::cli::CapacityArgs;
 pub(crate) fn capacity(args: &CapacityArgs) -> anyhow::Result<ExitCode> {
     let server = args.server.connect()?;
     let number = |name, value: Option<f64>| value.map(|value| (name, value.to_string()));
-    let query = [number("rps", args.rps), args.mix.clone().map(|mix| ("mix", mix)), number("p99_ms", args.p99_ms)];
+    let query =
+        [number("rps", args.rps), args.mix.clone().map(|mix| ("mix", mix)), number("p99_ms", args.p99_ms)];
     let query: Vec<_> = query.into_iter().flatten().collect();
     let answer: Value = server.get_json("/v1/capacity", &query)?;
     let text = if args.server.json { format!("{answer:#}\n") } else { table(&answer) };
@@ -23,7 +24,8 @@ fn table(answer: &Value) -> String {
     let at = |pointer: &str| answer.pointer(pointer).unwrap_or(&Value::Null);
     let number = |pointer: &str| at(pointer).as_f64().unwrap_or_default();
     let rate = |pointer: &str| format!("{:.0}/s", number(pointer));
-    let ms = |pointer: &str| at(pointer).as_f64().map_or("without end".to_owned(), |ms| format!("{ms:.1} ms"));
+    let ms =
+        |pointer: &str| at(pointer).as_f64().map_or("without end".to_owned(), |ms| format!("{ms:.1} ms"));
     let mib = |pointer: &str| format!("{:.0} MiB", number(pointer) / 1048576.0);
     let mut lines = vec![format!(
         "From {} executions; cpu time measured for {} s.",
@@ -66,7 +68,12 @@ fn table(answer: &Value) -> String {
         number("/here/concurrent")
     ));
     let cores = at("/needed/cores").as_u64().map_or("no number of".to_owned(), |cores| cores.to_string());
-    lines.push(format!("{} need {cores} cores (P50 {}, P99 {})", rate("/asked/rps"), ms("/needed/p50_ms"), ms("/needed/p99_ms")));
+    lines.push(format!(
+        "{} need {cores} cores (P50 {}, P99 {})",
+        rate("/asked/rps"),
+        ms("/needed/p50_ms"),
+        ms("/needed/p99_ms")
+    ));
     lines.push(format!(
         "  and {}: executions {}, zygotes {}, parked sandboxes {}, the server {}",
         mib("/needed/memory_bytes"),
@@ -76,9 +83,14 @@ fn table(answer: &Value) -> String {
         mib("/needed/memory/daemon_bytes")
     ));
     let pools = at("/needed/pools").as_array().into_iter().flatten();
-    let pools: Vec<_> =
-        pools.map(|pool| format!("{} {}", pool["parked"], pool["bundle"].as_str().unwrap_or_default())).collect();
-    lines.push(format!("  {} executions at once, parked: {}", number("/needed/concurrent"), pools.join(", ")));
+    let pools: Vec<_> = pools
+        .map(|pool| format!("{} {}", pool["parked"], pool["bundle"].as_str().unwrap_or_default()))
+        .collect();
+    lines.push(format!(
+        "  {} executions at once, parked: {}",
+        number("/needed/concurrent"),
+        pools.join(", ")
+    ));
     lines.join("\n") + "\n"
 }
 
@@ -102,8 +114,14 @@ mod tests {
                 "pools": [{"bundle": "python", "parked": 7}]}
         });
         let text = table(&answer);
-        for part in ["100 % python: 1.25 ms", "at most 1600/s, bounded by cpu", "no number of cores", "7 python",
-            "62 % of the processors, P50 2.0 ms, P99 without end", "and 100 MiB"] {
+        for part in [
+            "100 % python: 1.25 ms",
+            "at most 1600/s, bounded by cpu",
+            "no number of cores",
+            "7 python",
+            "62 % of the processors, P50 2.0 ms, P99 without end",
+            "and 100 MiB",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
