@@ -25,7 +25,7 @@ const WARM_UP: Duration = Duration::from_secs(10);
 
 /// Nine of ten take next to nothing; the others some tens of megabytes. Each is a program of its own.
 fn program(client: usize, number: u64) -> (String, &'static str) {
-    let mib = if (client as u64 + number) % 10 == 0 { 40 + (client as u64 * 7 + number) % 40 } else { 0 };
+    let mib = if (client as u64 + number).is_multiple_of(10) { 40 + (client as u64 * 7 + number) % 40 } else { 0 };
     let code = format!(
         "# {client} {number}\nimport time\nkept = b'x' * ({mib} << 20)\ntime.sleep(1)\nprint('slept')"
     );

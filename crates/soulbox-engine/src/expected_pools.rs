@@ -28,7 +28,7 @@ pub(crate) fn expected_pools(loads: &[Load], cores: usize, bounds: Bounds) -> Ve
     let rate: f64 = loads.iter().map(|load| load.rate).sum();
     let mut demands: Vec<_> =
         loads.iter().map(|_| Demand::new(bounds, History::default(), Duration::ZERO)).collect();
-    if bounds.max == 0 || !(rate > 0.0 && rate.is_finite()) {
+    if bounds.max == 0 || rate <= 0.0 || !rate.is_finite() {
         return vec![bounds.min.min(bounds.max); loads.len()];
     }
     let (mut random, mut now, mut ticked) = (Random(1), Duration::ZERO, Duration::ZERO);

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_few_that_take_much_are_in_the_mean() {
         // One in fifty takes everything: their number is below what 95 % tell, and yet their sum has to fit.
-        let learner = learner((0..1000).map(|n| (n, if n % 50 == 0 { 128 * MIB } else { MIB })));
+        let learner = learner((0..1000_u64).map(|n| (n, if n.is_multiple_of(50) { 128 * MIB } else { MIB })));
         let (_, bytes) = predicted(&learner, 5000);
         assert!((3.0..5.0).contains(&bytes), "{bytes}");
     }

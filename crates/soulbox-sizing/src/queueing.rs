@@ -45,7 +45,7 @@ impl Station {
     /// How long those wait who come, where the queue has an end.
     pub fn queueing(&self) -> Option<Queueing> {
         let utilization = self.utilization();
-        if self.servers == 0 || !(utilization < 1.0) {
+        if self.servers == 0 || utilization.is_nan() || utilization >= 1.0 {
             return None;
         }
         let probability = erlang_c(self.servers, self.rate * self.service_s);

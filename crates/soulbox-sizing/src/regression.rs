@@ -45,9 +45,9 @@ impl Regression {
     pub(crate) fn costs(&self, before: &Row) -> Row {
         let mut squares = self.squares.clone();
         let mut products = self.products;
-        for kind in 0..KINDS {
+        for (kind, known) in before.iter().enumerate() {
             squares[kind][kind] += RIDGE;
-            products[kind] += RIDGE * before[kind];
+            products[kind] += RIDGE * known;
         }
         solve(&mut squares, products).map(|cost| cost.max(0.0))
     }
@@ -57,12 +57,12 @@ impl Regression {
 fn solve(matrix: &mut [Row; KINDS], mut right: Row) -> Row {
     for at in 0..KINDS {
         let (pivot_row, pivot_right) = (matrix[at], right[at]);
-        for below in at + 1..KINDS {
-            let factor = matrix[below][at] / pivot_row[at];
-            for (value, pivot) in matrix[below].iter_mut().zip(&pivot_row) {
+        for (row, result) in matrix.iter_mut().zip(&mut right).skip(at + 1) {
+            let factor = row[at] / pivot_row[at];
+            for (value, pivot) in row.iter_mut().zip(&pivot_row) {
                 *value -= factor * pivot;
             }
-            right[below] -= factor * pivot_right;
+            *result -= factor * pivot_right;
         }
     }
     for at in (0..KINDS).rev() {
