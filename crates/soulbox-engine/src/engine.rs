@@ -1,11 +1,13 @@
 //! The engine: takes requests, runs them in sandboxes, and never loses one without an outcome.
 
 use std::num::NonZeroU64;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::FutureExt;
 use soulbox_bundle::Catalogue;
 use soulbox_sandbox::{CgroupMode, Instance, InstanceError, Rights, error_chain};
 
@@ -27,6 +29,9 @@ use crate::sizing::{AdaptiveConfig, Expected, Reserved, Sizing};
 use crate::slots::IdSupply;
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
+
+/// From an answer to the making of the next sandboxes, for which this machine's own clients would have to wait.
+const PARKING_PAUSE: Duration = Duration::from_millis(1);
 
 /// What the example of every bundle prints.
 const EXAMPLE_OUTPUT: &[u8] = b"hello\n";
@@ -360,18 +365,24 @@ impl Engine {
         let facts = Facts::new(request.tenant.clone(), &keeper);
         let job = Job { keeper: Arc::clone(&*keeper), request, layout, submitted };
         let (engine, supervised) = (Arc::clone(self), ticket.clone());
+        // One task from here to the answer: each further one would be a thread that is woken for it.
         tokio::spawn(async move {
-            let run = tokio::spawn(Arc::clone(&engine).execute(supervised.clone(), place, expected, job));
-            let outcome = run.await.unwrap_or_else(|error| {
-                tracing::error!(%error, id = %supervised.id(), "an execution panicked");
+            let run = Arc::clone(&engine).execute(supervised.clone(), place, expected, job);
+            let outcome = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!(id = %supervised.id(), "an execution panicked");
                 let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
                 let detail = "an error inside the server ended this execution".to_owned();
                 Outcome::without_run(supervised.subject(), Status::InternalError, detail, timing)
             });
             engine.observers.ending(&outcome);
             let outcome = engine.registry.end(&supervised, outcome);
+            // Who waits for the answer has it first, and then the processor for a moment.
+            tokio::task::yield_now().await;
             engine.observers.ended(&outcome, &facts);
             engine.sizing.ended(&expected, &outcome, !engine.is_busy());
+            if engine.has_idle_core() {
+                tokio::time::sleep(PARKING_PAUSE).await;
+            }
             // Held until here: the version that an execution came to is not stopped before it has ended.
             engine.park(&keeper);
         });

@@ -111,7 +111,11 @@ impl Ticket {
     }
 
     pub(crate) fn set_running(&self) {
-        self.state.send_replace(State::Running);
+        // Whoever waits does so for the outcome, and is not woken for this.
+        self.state.send_if_modified(|state| {
+            *state = State::Running;
+            false
+        });
     }
 }
 
