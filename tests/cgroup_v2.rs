@@ -305,41 +305,6 @@ fn a_delegated_cgroup_is_divided_and_given_back() {
     other.wait().unwrap();
 }
 
-/// The server is a part of its own cgroup there, so that the whole is what the service takes.
-#[test]
-fn the_memory_of_a_delegated_server_is_its_cgroups() {
-    let service = Cgroup::new("system.slice/counted.service");
-    xattr::set(&service.0, "trusted.delegate", b"1").unwrap();
-    let server = Setup::new().config("parked = 1").cgroup(&service.0).start();
-    let code = "kept = bytearray(b'x') * (16 << 20)\nhold()";
-    let held: Vec<_> = (0..4).map(|_| held(&server, code, json!({"wall_time_ms": 120_000}))).collect();
-    let look = || -> Value { server.get("/v1/live").json()["memory"].clone() };
-    let bytes = |memory: &Value, part: &str| memory[format!("{part}_bytes")].as_u64().unwrap();
-    let off = |one: u64, other: u64| one.abs_diff(other) as f64 / other as f64;
-    let (memory, whole) = eventually("nothing changes", || {
-        let (memory, whole) = (look(), number(&service.0, "memory.current"));
-        (off(bytes(&memory, "cgroup"), whole) < 0.005).then_some((memory, whole))
-    });
-    assert_eq!(memory["daemon_in_cgroup"], true, "{memory:#}");
-    let daemon = number(&service.0.join("daemon"), "memory.current");
-    assert!(off(bytes(&memory, "daemon"), daemon) < 0.1, "{daemon}: {memory:#}");
-    let parts = ["runs_private", "runs_shared", "zygotes", "parked", "daemon"];
-    let sum: u64 = parts.iter().map(|part| bytes(&memory, part)).sum();
-    assert!(off(sum, whole) <= 0.02, "{sum} of {whole}: {memory:#}");
-    assert!(bytes(&memory, "runs_private") > 4 * 16 * MIB && bytes(&memory, "runs_shared") > 0, "{memory:#}");
-    for (running, leaf) in held {
-        // What is told of each is its leaf's.
-        let rows = server.get("/v1/live").json()["running"].clone();
-        let row = rows.as_array().unwrap().iter().find(|row| row["id"] == running.id()).unwrap().clone();
-        assert!(
-            off(row["memory_bytes"].as_u64().unwrap(), number(&leaf, "memory.current")) < 0.02,
-            "{row:#}"
-        );
-        running.release();
-        running.outcome().is("succeeded");
-    }
-}
-
 /// Without systemd's mark, as from a service manager that knows no delegation.
 #[test]
 fn a_cgroup_of_ones_own_is_divided() {
