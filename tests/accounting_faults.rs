@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::{Server, Setup, eventually, public_directory};
+use support::{Server, Setup, WallClock, eventually, public_directory};
 
 const STORE: &str = "accounting/accounting.db";
 
@@ -164,22 +164,11 @@ fn two_servers_on_one_store_tell_of_both() {
 
 #[test]
 fn a_clock_that_jumps_loses_nothing() {
-    let library = fs::read_dir("/usr/lib").unwrap().flatten();
-    let library =
-        library.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
-    let library = library.expect("Debian's faketime is installed");
-    let clock = public_directory();
-    let offset = clock.path().join("offset");
-    fs::write(&offset, "+0").unwrap();
-    let server = Setup::new()
-        .env("LD_PRELOAD", library.to_str().unwrap())
-        .env("FAKETIME_TIMESTAMP_FILE", offset.to_str().unwrap())
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .start();
+    let clock = WallClock::new();
+    let server = Setup::new().clock(&clock).start();
     let mut count = 0;
     for jump in ["+0", "+400d", "-1d", "+30y", "-40y", "-50y", "+0"] {
-        fs::write(&offset, jump).unwrap();
+        clock.set(jump);
         run(&server, 2);
         count += 2;
         let all = accounting(&server, "?from=0001-01-01&to=9999-12-31");

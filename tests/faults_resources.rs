@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use support::random::{Random, Seed};
 use support::tasks::{Innocent, compiles_anew, copies_files, echoes, pauses, prints};
 use support::{
-    Client, Execution, Process, Response, Running, Server, Setup, cgroups_of, eventually, namespace_pids,
-    public_directory, soulbox, zygotes_of,
+    Client, Execution, Process, Response, Running, Server, Setup, WallClock, cgroups_of, eventually,
+    namespace_pids, public_directory, soulbox, zygotes_of,
 };
 
 const NONE: Option<&str> = None;
@@ -338,24 +338,13 @@ fn a_sandbox_that_is_stopped_while_it_waits_is_ended_in_time() {
 
 #[test]
 fn a_wall_clock_that_jumps_changes_no_answer() {
-    let library = fs::read_dir("/usr/lib").unwrap().flatten();
-    let library =
-        library.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
-    let library = library.expect("Debian's faketime is installed");
-    let clock = public_directory();
-    let offset = clock.path().join("offset");
-    fs::write(&offset, "+0").unwrap();
-    let server = Setup::new()
-        .env("LD_PRELOAD", library.to_str().unwrap())
-        .env("FAKETIME_TIMESTAMP_FILE", offset.to_str().unwrap())
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .start();
+    let clock = WallClock::new();
+    let server = Setup::new().clock(&clock).start();
     let mut seen = Vec::new();
     for jump in ["+0", "+400d", "-1d", "+30y", "-40y", "+1", "-54y", "+0"] {
         let held = Running::held(&server, "hold()\nprint('held')");
         let before = held.now();
-        fs::write(&offset, jump).unwrap();
+        clock.set(jump);
         let execution = server.execute(json!({"code": "print('next')"}));
         assert_eq!(execution.is("succeeded").stdout(), "next\n", "after {jump}");
         assert!(execution.timing("total_ms") < 120_000.0, "after {jump}: {:#}", execution.document());

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use support::receiver::{Delivery, Receiver};
-use support::{Server, Setup, eventually, public_directory, store_python};
+use support::{Server, Setup, WallClock, eventually, public_directory, store_python};
 
 const SECRET: &str = "whsec_c291bGJveC10ZXN0LXNlY3JldA==";
 
@@ -202,27 +202,12 @@ fn what_was_watched_before_and_cannot_be_used_stops_no_server() {
 
 #[test]
 fn a_clock_that_jumps_changes_no_budget() {
-    let library = fs::read_dir("/usr/lib").unwrap().flatten();
-    let library =
-        library.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
-    let library = library.expect("Debian's faketime is installed");
-    let (clock, state) = (public_directory(), public_directory());
-    let offset = clock.path().join("offset");
-    let start = || {
-        Setup::new()
-            .config(IMPOSSIBLE)
-            .state_dir(state.path())
-            .env("LD_PRELOAD", library.to_str().unwrap())
-            .env("FAKETIME_TIMESTAMP_FILE", offset.to_str().unwrap())
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .start()
-    };
-    fs::write(&offset, "+0").unwrap();
+    let (clock, state) = (WallClock::new(), public_directory());
+    let start = || Setup::new().config(IMPOSSIBLE).state_dir(state.path()).clock(&clock).start();
     let server = start();
     let mut total = 0;
     for jump in ["+0", "+400d", "-54y", "+30y", "-1d"] {
-        fs::write(&offset, jump).unwrap();
+        clock.set(jump);
         server.run("print('hello')");
         total += 1;
         let objective = counted(&server, "container_start", total);
@@ -231,7 +216,7 @@ fn a_clock_that_jumps_changes_no_budget() {
     server.signal(Signal::SIGTERM);
     assert!(server.wait().success());
     // One that was set back while the server was down: nothing tells how long that was.
-    fs::write(&offset, "-3d").unwrap();
+    clock.set("-3d");
     let next = start();
     next.run("print('hello')");
     counted(&next, "container_start", total + 1);

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod attacks;
+mod clock;
 mod execution;
 mod host;
 mod http;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+pub(crate) use clock::WallClock;
 pub(crate) use execution::{Execution, check_contract};
 pub(crate) use host::{
     Holdings, Process, cgroups_of, descendants_of, holdings, mounts_of, namespace_pids, open_files_of,
