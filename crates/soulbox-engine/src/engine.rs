@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
@@ -88,9 +87,8 @@ pub struct Engine {
     binaries: Binaries,
     /// Processors that the daemon may use.
     cores: usize,
-    draining: AtomicBool,
-    /// The same for those who wait for it.
-    told_to_end: CancellationToken,
+    /// Cancelled when it takes no more executions.
+    draining: CancellationToken,
 }
 
 impl Engine {
@@ -125,8 +123,7 @@ impl Engine {
             attendant,
             observers,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            draining: AtomicBool::new(false),
-            told_to_end: CancellationToken::new(),
+            draining: CancellationToken::new(),
         });
         engine.attendant.begin(Arc::downgrade(&engine));
         engine.watching().begin(Arc::downgrade(&engine));
@@ -167,7 +164,7 @@ impl Engine {
     /// at least one has.
     pub fn is_ready(&self) -> bool {
         let keepers = self.fleet.keepers();
-        !self.draining.load(Ordering::Acquire)
+        !self.is_draining()
             && keepers.iter().any(|keeper| keeper.is_up())
             && keepers.iter().all(|keeper| keeper.unavailable().is_some() || keeper.is_settled())
     }
@@ -203,7 +200,7 @@ impl Engine {
     /// # Errors
     /// [`ReloadError`]; what was in service still is, unless the bundle was removed.
     pub async fn reload(self: &Arc<Self>, name: &str) -> Result<BundleInfo, ReloadError> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return Err(ReloadError::Draining);
         }
         let (engine, name) = (Arc::clone(self), name.to_owned());
@@ -219,7 +216,7 @@ impl Engine {
     pub async fn reload_all(
         self: &Arc<Self>,
     ) -> Result<Vec<(String, Result<Change, ReloadError>)>, ReloadError> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return Err(ReloadError::Draining);
         }
         let engine = Arc::clone(self);
@@ -257,10 +254,10 @@ impl Engine {
     /// # Errors
     /// [`SubmitError::Draining`], [`SubmitError::Refused`].
     pub fn check_load(&self, tenant: Option<&Tenant>) -> Result<(), SubmitError> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return Err(SubmitError::Draining);
         }
-        self.admission.check(tenant).map_err(|refusal| self.refuse(refusal, tenant))
+        self.admission.check(tenant).map_err(|refusal| self.refuse(refusal))
     }
 
     /// Takes a request. From here on it has an outcome, whatever happens.
@@ -269,7 +266,7 @@ impl Engine {
     /// [`SubmitError`]; nothing is left of the request then.
     pub fn submit(self: &Arc<Self>, mut request: ExecutionRequest) -> Result<Ticket, SubmitError> {
         let submitted = Instant::now();
-        if self.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return Err(SubmitError::Draining);
         }
         let keeper = self.fleet.hold(&request.target)?;
@@ -282,7 +279,7 @@ impl Engine {
         let output_bytes = usize::try_from(output_bytes).unwrap_or(usize::MAX);
         let request_bytes = layout.bytes() + request.stdin.len();
         let place = self.admission.enter(request.tenant.as_ref(), request_bytes, output_bytes);
-        let place = place.map_err(|refusal| self.refuse(refusal, request.tenant.as_ref()))?;
+        let place = place.map_err(|refusal| self.refuse(refusal))?;
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
             language: keeper.bundle().language().to_owned(),
@@ -333,8 +330,8 @@ impl Engine {
         Ok(ticket)
     }
 
-    fn refuse(&self, refusal: Refusal, tenant: Option<&Tenant>) -> SubmitError {
-        self.observers.refused(&refusal, tenant);
+    fn refuse(&self, refusal: Refusal) -> SubmitError {
+        self.observers.refused(&refusal);
         refusal.into()
     }
 
@@ -392,7 +389,7 @@ impl Engine {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.is_cancelled()
     }
 
     pub(crate) fn attendant(&self) -> &Attendant {
@@ -502,14 +499,13 @@ impl Engine {
 
     /// Resolves when it takes no more executions.
     pub async fn draining(&self) {
-        self.told_to_end.cancelled().await;
+        self.draining.cancelled().await;
     }
 
     /// Takes no more executions, and waits until those that are known have ended; those that have not after
     /// `grace` are cancelled.
     pub async fn drain(&self, grace: Duration) {
-        self.draining.store(true, Ordering::Release);
-        self.told_to_end.cancel();
+        self.draining.cancel();
         let pending = self.registry.pending();
         tracing::info!(executions = pending.len(), "draining");
         let all = async {

@@ -13,6 +13,7 @@
 mod accounting;
 mod admission;
 mod attendant;
+mod clock;
 mod compile;
 mod config;
 mod demand_file;

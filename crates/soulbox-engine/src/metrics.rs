@@ -4,7 +4,7 @@
 //! the contract: nothing that a client makes up. It never shows anything: whoever installs a recorder does.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use metrics::{Counter, Histogram, Unit, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
@@ -24,7 +24,7 @@ pub(crate) fn begin_bundle(bundle: &str) {
 /// The metrics of executions, which are looked up once and not for each.
 #[derive(Debug)]
 pub(crate) struct ExecutionMetrics {
-    languages: RwLock<HashMap<String, Arc<OfLanguage>>>,
+    languages: RwLock<HashMap<String, OfLanguage>>,
 }
 
 /// Those of one language.
@@ -63,9 +63,8 @@ impl ExecutionMetrics {
         }
         drop(known);
         let mut languages = self.languages.write().unwrap_or_else(PoisonError::into_inner);
-        let own = languages
-            .entry(outcome.language.clone())
-            .or_insert_with(|| Arc::new(OfLanguage::new(&outcome.language)));
+        let own =
+            languages.entry(outcome.language.clone()).or_insert_with(|| OfLanguage::new(&outcome.language));
         own.ended(outcome);
     }
 

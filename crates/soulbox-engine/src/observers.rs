@@ -86,7 +86,7 @@ impl Observers {
     }
 
     /// A request was turned away before it became an execution.
-    pub(crate) fn refused(&self, refusal: &Refusal, _tenant: Option<&Tenant>) {
+    pub(crate) fn refused(&self, refusal: &Refusal) {
         self.metrics.refused(refusal);
         self.live.refused();
         self.watching.refused(refusal);

@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use soulbox_demand::{Bounds, Demand, Histories};
 use tokio::sync::Notify;
 
+use crate::clock::unix_time;
 use crate::live::PoolFigures;
 
 /// How many sandboxes wait for jobs.
@@ -219,13 +220,13 @@ impl Pool {
                     }
                 }
                 // What is not there needs no prediction, but learns that nobody comes.
-                share.demand().tick(self.began.elapsed(), unix_time_s());
+                share.demand().tick(self.began.elapsed(), unix_time().as_secs());
             }
         }
         let asked: Vec<Asked> = present
             .iter()
             .map(|it| {
-                let prediction = it.share.demand().tick(self.began.elapsed(), unix_time_s());
+                let prediction = it.share.demand().tick(self.began.elapsed(), unix_time().as_secs());
                 if let Some(cost) = it.cost_bytes {
                     it.share.cost_bytes.store(cost, Ordering::Relaxed);
                 }
@@ -251,14 +252,10 @@ impl Pool {
     pub(crate) fn histories(&self) -> Histories {
         let mut histories = self.before.clone();
         for (bundle, share) in self.shares().iter() {
-            histories.put(bundle, share.demand().history(self.began.elapsed(), unix_time_s()));
+            histories.put(bundle, share.demand().history(self.began.elapsed(), unix_time().as_secs()));
         }
         histories
     }
-}
-
-fn unix_time_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// What would be parked of a bundle if there were memory for it.

@@ -7,7 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use soulbox_sandbox::error_chain;
 use soulbox_watch::alerts::Alert;
@@ -17,6 +17,7 @@ use soulbox_watch::{Config, Observation, SavedError, Started, Verdict, Watch};
 use tokio::sync::broadcast;
 
 use crate::admission::{Refusal, RefusalReason};
+use crate::clock::unix_time;
 use crate::engine::Engine;
 use crate::execution::{Outcome, StartKind, Status};
 use crate::keeper::Keeper;
@@ -164,7 +165,8 @@ impl Watching {
         let (told, report, firing) = {
             let mut watch = self.watch();
             let told = watch.tick(self.began.elapsed(), unix_ms);
-            let firing = ALERTS.map(|name| watch.book().firing_by_name().get(name).copied().unwrap_or(0));
+            let by_name = watch.book().firing_by_name();
+            let firing = ALERTS.map(|name| by_name.get(name).copied().unwrap_or(0));
             (told, watch.slo(), firing)
         };
         for alert in told {
@@ -249,10 +251,6 @@ fn resume(watch: &mut Watch, file: &StateFile) -> Result<(), WatchFileError> {
         Some(bytes) => Ok(watch.resume(&bytes, unix_time().as_secs())?),
         None => Ok(()),
     }
-}
-
-fn unix_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn verdict(status: Status) -> Verdict {

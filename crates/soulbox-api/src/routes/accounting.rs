@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
-use axum::extract::rejection::QueryRejection;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +19,7 @@ use utoipa::IntoParams;
 use crate::auth::Caller;
 use crate::error_code::ErrorCode;
 use crate::problem::{Problem, ProblemDocument};
+use crate::query::Parameters;
 use crate::reply;
 use crate::wire::Accounting;
 
@@ -77,10 +77,8 @@ pub(crate) async fn show_accounting(
     State(engine): State<Arc<Engine>>,
     caller: Caller,
     headers: HeaderMap,
-    params: Result<axum::extract::Query<AccountingParams>, QueryRejection>,
+    Parameters(params): Parameters<AccountingParams>,
 ) -> Result<Response, Problem> {
-    let axum::extract::Query(params) =
-        params.map_err(|error| Problem::new(ErrorCode::InvalidRequest, error.body_text()))?;
     let csv = params.wants_csv(&headers)?;
     let key = caller.tenant.map(|tenant| tenant.as_str().to_owned());
     let scope = if caller.operator { Scope::All } else { Scope::Key(key) };
