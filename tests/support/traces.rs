@@ -15,6 +15,8 @@ use super::{Process, Server};
 const KEPT_NETWORKS: f64 = 32.0;
 /// What the soak's server may keep.
 pub(crate) const KEPT_EXECUTABLES_MIB: f64 = 8.0;
+/// Files of what a server has learnt, which it saves from time to time.
+const LEARNT: [&str; 2] = ["demand.json", "watch.json"];
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// What is there, by name, and by how much it may have grown in the end.
@@ -73,7 +75,9 @@ impl Traces {
         let others = descriptors.iter().filter(|(kind, _)| !known.contains(&kind.as_str()));
         // One or two that belong to a moment, and not one for each of thousands of runs.
         count("descriptors: others", others.map(|(_, count)| count).sum(), 4.0);
-        count("files below the state directory", files_below(server.state_dir()) as f64, 0.0);
+        let learnt = LEARNT.iter().filter(|name| server.state_dir().join(name).exists()).count();
+        let files = files_below(server.state_dir()) - learnt;
+        count("files below the state directory", files as f64, 0.0);
         count("memory of the daemon, MiB", memory_of(pid, "Pss:") / MIB, 12.0);
         let shared: f64 = zygotes.iter().map(|zygote| memory_of(zygote.pid, "Pss:")).sum();
         count("memory of zygotes, MiB", shared / MIB, 8.0);

@@ -243,8 +243,8 @@ impl Zygote {
         let id = SandboxIds::take(&self.ids).ok_or(SpawnError::NoId)?;
         let holds = Holds { id, _of_zygote: self.sandboxes.token() };
         let id = holds.id.id;
-        let leaf = self.instance.leaf(name, limits)?;
-        if let Some(leaf) = leaf.as_ref().filter(|_| park) {
+        let mut leaf = self.instance.leaf(name, limits)?;
+        if let Some(leaf) = leaf.as_mut().filter(|_| park) {
             leaf.give_way()?;
         }
         let join_files = leaf.as_ref().map_or_else(|| Ok(Vec::new()), Leaf::open_join_files)?;

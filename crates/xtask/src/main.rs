@@ -107,8 +107,8 @@ fn soak(options: &Soak) -> anyhow::Result<()> {
     command.args([
         "test",
         "--release",
-        "--package",
-        "soulbox",
+        // With the features of the whole, as the tests are built.
+        "--workspace",
         "--test",
         "soak",
         "--locked",

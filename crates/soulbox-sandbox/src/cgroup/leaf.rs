@@ -20,9 +20,12 @@ const CPU_PERIOD_US: u64 = 100_000;
 /// Buffers of a run's internet sockets on cgroup v1. All sandboxes share the kernel's own limits for them.
 const MAX_SOCKET_BYTES: u64 = 16 << 20;
 
-/// How long processes that have ended may still be seen in their cgroup.
-const REMOVE_TIMEOUT: Duration = Duration::from_secs(5);
-const REMOVE_PAUSE: Duration = Duration::from_millis(5);
+/// Pauses between attempts to remove a cgroup in which processes that have ended may still be seen: each is twice as
+/// long as the one before.
+const SHORTEST_REMOVE_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_REMOVE_PAUSE: Duration = Duration::from_secs(1);
+/// When an operator is told that a cgroup is not free yet.
+const REMOVE_WARNING: Duration = Duration::from_secs(10);
 
 /// What a run may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +49,8 @@ pub(crate) struct Leaf {
     opened: Opened,
     /// Whether the kernel counts what it reads from and writes to block devices.
     counts_io: bool,
+    /// Whether all others have the processor first.
+    gives_way: bool,
     /// The directories that have been made and not removed.
     left: Vec<PathBuf>,
 }
@@ -77,6 +82,7 @@ impl Leaf {
             before: CpuTimes::default(),
             opened: Opened::default(),
             counts_io: false,
+            gives_way: false,
             left: Vec::new(),
         };
         let directories: Vec<_> = leaf.files.directories().into_iter().map(Path::to_owned).collect();
@@ -137,16 +143,22 @@ impl Leaf {
     }
 
     /// Lets all others have the processor first (`cpu.idle`, Linux 5.15), until [`Leaf::count_from_now`].
-    pub(crate) fn give_way(&self) -> Result<(), CgroupError> {
+    pub(crate) fn give_way(&mut self) -> Result<(), CgroupError> {
+        self.gives_way = true;
         self.write_idle("1")
     }
 
     /// Counts cpu time from now on, and takes its share of the processor as any other.
     pub(crate) fn count_from_now(&mut self) -> Result<(), CgroupError> {
-        self.write_idle("0")?;
+        self.take_turn()?;
         self.opened = Opened::open(&self.files, &AT_THE_END);
         self.before = CpuTimes::read(&self.files, &self.opened)?;
         Ok(())
+    }
+
+    fn take_turn(&mut self) -> Result<(), CgroupError> {
+        self.gives_way = false;
+        self.write_idle("0")
     }
 
     fn write_idle(&self, value: &str) -> Result<(), CgroupError> {
@@ -192,6 +204,12 @@ impl Leaf {
 
 impl Drop for Leaf {
     fn drop(&mut self) {
+        // Processes that are to end need the processor for that, and would wait for it for as long as others are busy.
+        if self.gives_way
+            && let Err(error) = self.take_turn()
+        {
+            tracing::warn!(%error, "a sandbox that is not needed ends with all others before it");
+        }
         let directories = std::mem::take(&mut self.left);
         if let (false, Ok(runtime)) = (directories.is_empty(), tokio::runtime::Handle::try_current()) {
             runtime.spawn(remove_until_gone(directories));
@@ -199,27 +217,27 @@ impl Drop for Leaf {
     }
 }
 
-/// What cannot be removed in time stays until the instance ends, and is no failure of the run.
+/// The kernel tells nobody on v1 when a cgroup is free, and takes a process out of it a moment after that process's
+/// end is told; on a host without time to spare the moment may be long.
 async fn remove_until_gone(mut directories: Vec<PathBuf>) {
-    let deadline = Instant::now() + REMOVE_TIMEOUT;
+    let (since, mut warned) = (Instant::now(), false);
+    let mut pause = SHORTEST_REMOVE_PAUSE;
     loop {
-        // The kernel tells nobody on v1 when a cgroup is free, and takes a process out of it a moment after that
-        // process's end is told.
-        tokio::time::sleep(REMOVE_PAUSE).await;
+        tokio::time::sleep(pause).await;
         directories.retain(|directory| match fs::remove_dir(directory) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Instant::now() < deadline || {
-                tracing::warn!(directory = %directory.display(), "a run's cgroup is still in use, and stays");
-                false
-            },
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => true,
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(%error, directory = %directory.display(), "a run's cgroup stays");
                 false
             }
             _ => false,
         });
-        if directories.is_empty() {
-            return;
+        let Some(directory) = directories.first() else { return };
+        if !warned && since.elapsed() > REMOVE_WARNING {
+            tracing::warn!(directory = %directory.display(), "the cgroup of a run that has ended is still in use");
+            warned = true;
         }
+        pause = (pause * 2).min(LONGEST_REMOVE_PAUSE);
     }
 }
 
@@ -293,6 +311,15 @@ mod tests {
         assert_eq!(idle(), "0");
         set(&leaf, "cpu.stat", "usage_usec 1700\n");
         assert_eq!(leaf.cpu_time().unwrap(), Duration::from_micros(200));
+    }
+
+    #[test]
+    fn what_gave_way_has_its_turn_when_it_is_to_end() {
+        let (root, mut leaf) = v2_fixture();
+        set(&leaf, "cpu.idle", "0\n");
+        leaf.give_way().unwrap();
+        drop(leaf);
+        assert_eq!(fs::read_to_string(root.path().join("leaf/cpu.idle")).unwrap().trim(), "0");
     }
 
     #[test]
