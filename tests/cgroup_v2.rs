@@ -91,6 +91,42 @@ while True:
 }
 
 #[test]
+fn a_run_is_watched_by_memory_high_until_it_takes_more_than_was_thought() {
+    let server = Setup::new().config("[adaptive]\nmemory = \"256 MiB\"").start();
+    // It holds at first when it is told to, and before it ends in any case.
+    let code = format!(
+        "{HOLD}
+import sys
+if sys.stdin.read():
+    hold()
+    import os
+    os.unlink('/workspace/.ready')
+    more = b'x' * (60 << 20)
+    hold()
+"
+    );
+    let request = |stdin| {
+        let limits = json!({"memory_bytes": 128 * MIB, "wall_time_ms": 120_000});
+        json!({"code": code, "stdin": stdin, "limits": limits})
+    };
+    for _ in 0..25 {
+        server.execute(request("")).is("succeeded");
+    }
+    let running = Running::start(&server, request("hold"));
+    running.await_hold();
+    let leaf = runs_of(&server).join(format!("{}-1", running.id()));
+    let high = eventually("memory.high is set", || read(&leaf, "memory.high").parse::<u64>().ok());
+    assert!(high < 60 * MIB && number(&leaf, "memory.max") == 128 * MIB, "{high}");
+    running.release();
+    eventually("it is raised", || (read(&leaf, "memory.high") == "max").then_some(()));
+    running.await_hold();
+    let metrics = server.metrics();
+    assert!(metrics.sum("soulbox_adaptive_exceeded_total", &[]) >= 1.0);
+    running.release();
+    running.outcome().is("succeeded");
+}
+
+#[test]
 fn nothing_of_a_run_is_swapped() {
     // The same in a cgroup that may swap, to see that there is swap to be had.
     let other = Cgroup::new("swaps");

@@ -13,12 +13,15 @@
 mod accounting;
 mod admission;
 mod attendant;
+mod capacity;
 mod clock;
 mod compile;
 mod config;
 mod demand_file;
 mod engine;
 mod execution;
+mod expected_pools;
+mod fingerprint;
 mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -35,11 +38,13 @@ mod prepare;
 mod registry;
 mod request;
 mod roster;
+mod sizing;
 mod slots;
 mod state_file;
 mod watching;
 
 pub use admission::{Refusal, RefusalReason};
+pub use capacity::{Capacity, CapacityError, CapacityRequest};
 pub use compile::Compilation;
 pub use config::{EngineConfig, Renewal};
 pub use engine::{Engine, StartError, SubmitError};
@@ -57,6 +62,7 @@ pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,
     WorkspacePath, WorkspacePathError,
 };
+pub use sizing::AdaptiveConfig;
 pub use slots::IdSupply;
 pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
@@ -65,4 +71,5 @@ pub use soulbox_bundle::{
 pub use soulbox_sandbox::{
     CgroupMode, CollectedFile, IoBytes, Pressure, RefusedSyscall, Rights, syscall_table,
 };
+pub use soulbox_sizing::{Answer, Here, Language as LanguageCost, Machine, Needed, Point};
 pub use watching::Alerts;

@@ -16,6 +16,7 @@ use crate::keeper::Keeper;
 use crate::live::LiveStatistics;
 use crate::metrics::ExecutionMetrics;
 use crate::request::Tenant;
+use crate::sizing::{Expected, Sizing};
 use crate::watching::Watching;
 
 /// What is known of an execution beside its outcome.
@@ -27,11 +28,13 @@ pub(crate) struct Facts {
     pub(crate) bundle_digest: Digest,
     /// The same for the same program with the same input.
     pub(crate) program: u64,
+    /// What it was expected to take.
+    pub(crate) expected: Expected,
 }
 
 impl Facts {
-    pub(crate) fn new(tenant: Option<Tenant>, keeper: &Keeper, program: u64) -> Self {
-        Facts { tenant, bundle_digest: keeper.bundle().digest(), program }
+    pub(crate) fn new(tenant: Option<Tenant>, keeper: &Keeper, program: u64, expected: Expected) -> Self {
+        Facts { tenant, bundle_digest: keeper.bundle().digest(), program, expected }
     }
 }
 
@@ -42,15 +45,22 @@ pub(crate) struct Observers {
     accounts: Option<Arc<Accounts>>,
     live: LiveStatistics,
     watching: Arc<Watching>,
+    sizing: Sizing,
 }
 
 impl Observers {
-    pub(crate) fn new(config: &EngineConfig, accounts: Option<Accounts>, watching: Watching) -> Self {
+    pub(crate) fn new(
+        config: &EngineConfig,
+        accounts: Option<Accounts>,
+        watching: Watching,
+        sizing: Sizing,
+    ) -> Self {
         Observers {
             metrics: ExecutionMetrics::new(config),
             accounts: accounts.map(Arc::new),
             live: LiveStatistics::new(),
             watching: Arc::new(watching),
+            sizing,
         }
     }
 
@@ -83,6 +93,7 @@ impl Observers {
     /// there are processors.
     pub(crate) fn ended(&self, outcome: &Arc<Outcome>, facts: &Facts, busy: bool) {
         self.watching.ended(outcome, facts.program, busy);
+        self.sizing.ended(&facts.expected, outcome, !busy);
     }
 
     /// A request was turned away before it became an execution.
@@ -94,5 +105,10 @@ impl Observers {
 
     pub(crate) fn watching(&self) -> &Arc<Watching> {
         &self.watching
+    }
+
+    /// What is learnt of what runs take.
+    pub(crate) fn sizing(&self) -> &Sizing {
+        &self.sizing
     }
 }
