@@ -105,6 +105,22 @@ fn answers_agree_with_each_other() {
 }
 
 #[test]
+fn what_is_promised_is_compared_with_what_was_measured() {
+    let promised = |server: &Server| server.get("/v1/slo").json()["capacity"].clone();
+    let server = Setup::new().config("[slo]\ncapacity = { above = 1 }").start();
+    let nothing = promised(&server);
+    assert_eq!((&nothing["per_s"], &nothing["target_per_s"]), (&Value::Null, &json!(1.0)));
+    measured(&server, "");
+    let kept = eventually("it is known", || {
+        let capacity = promised(&server);
+        capacity["per_s"].as_f64().map(|per_s| (per_s, capacity["met"].clone()))
+    });
+    assert!(kept.0 > 1.0 && kept.1 == json!(true), "{kept:?}");
+    let maximum = number(&server.get("/v1/capacity").json(), "/here/maximum_rps");
+    assert!((0.3..3.0).contains(&(kept.0 / maximum)), "{} is not {maximum}", kept.0);
+}
+
+#[test]
 fn capacity_is_for_operators() {
     const PLAIN: &str = "key-of-somebody-plain";
     const OPERATOR: &str = "key-of-the-operators";
