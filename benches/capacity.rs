@@ -2,7 +2,8 @@
 //!
 //! Owns the table that it prints. The generator shares the machine with the server: its cpu time for each
 //! request is measured at the light load too, and is a part of the prediction. Fails when the throughput is wrong by
-//! more than 15 %. `SOULBOX_CAPACITY_SECONDS` makes each step longer.
+//! more than 15 %. What the whole machine used is shown beside what is predicted: where it is more, others were at work, and
+//! the table says nothing. `SOULBOX_CAPACITY_SECONDS` makes each step longer.
 
 #![allow(
     clippy::expect_used,
@@ -28,6 +29,9 @@ const BURSTS: usize = 12;
 const BURST: [&str; 6] = ["--clients", "8", "--requests", "60", "--warm-up", "0s"];
 const BETWEEN_BURSTS: Duration = Duration::from_secs(1);
 
+/// For how long it is looked at what others do.
+const BEFORE: Duration = Duration::from_secs(3);
+
 /// What a step takes.
 const DEFAULT_SECONDS: u64 = 12;
 
@@ -37,10 +41,12 @@ const CLIENTS: &str = "32";
 /// The error of throughput that is allowed.
 const ALLOWED: f64 = 0.15;
 
-/// A run of the load generator, and its own cpu time for each request.
+/// A run of the load generator, its own cpu time for each request, and the share of the machine's processors that was used
+/// meanwhile by whomever.
 struct Load {
     report: Value,
     own_cpu_ms: f64,
+    busy: f64,
 }
 
 impl Load {
@@ -62,6 +68,7 @@ fn children_cpu_ms() -> f64 {
 
 fn load(server: &Server, shape: [&str; 2], seconds: u64) -> Load {
     let before_ms = children_cpu_ms();
+    let processors = Processors::now();
     let output = Command::new(SOULBOX)
         .args(["bench", "--server", &server.url(), "--mix", MIX, "--json", "--warm-up", "2s"])
         .args(shape)
@@ -74,7 +81,31 @@ fn load(server: &Server, shape: [&str; 2], seconds: u64) -> Load {
     // Those of the warm-up are not in the report, but cost the same.
     let requests = report.pointer("/runs/0/requests").and_then(Value::as_f64).expect("requests");
     let with_warm_up = requests * (seconds as f64 + 2.0) / seconds as f64;
-    Load { report, own_cpu_ms: (children_cpu_ms() - before_ms) / with_warm_up }
+    let own_cpu_ms = (children_cpu_ms() - before_ms) / with_warm_up;
+    Load { report, own_cpu_ms, busy: processors.busy_since() }
+}
+
+/// Time of all processors until now (proc_stat(5)), in ticks.
+struct Processors {
+    idle: f64,
+    all: f64,
+}
+
+impl Processors {
+    fn now() -> Self {
+        let text = std::fs::read_to_string("/proc/stat").expect("/proc/stat");
+        let line = text.lines().next().and_then(|line| line.strip_prefix("cpu ")).expect("a line of all");
+        // The first eight; guests are in the first already.
+        let ticks: Vec<f64> =
+            line.split_whitespace().take(8).map(|ticks| ticks.parse().expect("ticks")).collect();
+        Processors { idle: ticks[3] + ticks[4], all: ticks.iter().sum() }
+    }
+
+    /// The share that was not idle, time that the hypervisor gave to others included.
+    fn busy_since(&self) -> f64 {
+        let now = Self::now();
+        1.0 - (now.idle - self.idle) / (now.all - self.all).max(1.0)
+    }
 }
 
 fn capacity(server: &Server, query: &str) -> Value {
@@ -94,6 +125,9 @@ fn main() -> ExitCode {
     }
     let seconds = std::env::var("SOULBOX_CAPACITY_SECONDS").ok().and_then(|text| text.parse().ok());
     let seconds = seconds.unwrap_or(DEFAULT_SECONDS);
+    let before = Processors::now();
+    std::thread::sleep(BEFORE);
+    println!("Before, others used {:.0} % of the processors.", before.busy_since() * 100.0);
     let server =
         Server::start_in(home(), "languages = [\"python\", \"javascript\"]\nmax_queue_wait = \"0s\"\n");
     let light = load(&server, ["--rate", &LIGHT_RPS.to_string()], seconds * 2);
@@ -120,35 +154,45 @@ fn main() -> ExitCode {
         number(&answer, "/here/maximum_rps"),
         number(&answer, "/here/knee_rps") * cpu_ms / with_generator_ms
     );
-    println!("| load | offered | throughput | error | P50 predicted | measured | P99 predicted | measured |");
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| load | offered | throughput | error | P50 predicted | measured | P99 predicted | measured \
+         | processors predicted | measured |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let mut worst: f64 = 0.0;
-    for percent in [25.0, 50.0, 75.0, 90.0] {
+    // All before the first of these loads, of which the server would learn. The generator takes its part of the processors
+    // as more runs would.
+    let predict = |percent: f64| {
         let rps = maximum * percent / 100.0;
-        // The generator takes its part of the processors as more runs would.
-        let predicted = capacity(&server, &format!("&rps={}", rps * with_generator_ms / cpu_ms));
+        (percent, rps, capacity(&server, &format!("&rps={}", rps * with_generator_ms / cpu_ms)))
+    };
+    for (percent, rps, predicted) in [25.0, 50.0, 75.0, 90.0].map(predict) {
         let measured = load(&server, ["--rate", &format!("{rps:.1}")], seconds);
         let error = measured.throughput() / rps - 1.0;
         worst = worst.max(error.abs());
         println!(
-            "| {percent:.0} % | {rps:.0}/s | {:.0}/s | {:+.1} % | {:.2} ms | {:.2} ms | {:.2} ms | {:.2} ms |",
+            "| {percent:.0} % | {rps:.0}/s | {:.0}/s | {:+.1} % | {:.2} ms | {:.2} ms | {:.2} ms | {:.2} ms \
+             | {:.0} % | {:.0} % |",
             measured.throughput(),
             error * 100.0,
             number(&predicted, "/here/p50_ms"),
             measured.figure("/runs/0/latency_ms/p50"),
             number(&predicted, "/here/p99_ms"),
             measured.figure("/runs/0/latency_ms/p99"),
+            number(&predicted, "/here/utilization") * 100.0,
+            measured.busy * 100.0,
         );
     }
     let measured = load(&server, ["--clients", CLIENTS], seconds);
     let error = maximum / measured.throughput() - 1.0;
     worst = worst.max(error.abs());
     println!(
-        "| maximum ({CLIENTS} clients) | | {:.0}/s | {:+.1} % | | {:.2} ms | | {:.2} ms |",
+        "| maximum ({CLIENTS} clients) | | {:.0}/s | {:+.1} % | | {:.2} ms | | {:.2} ms | 100 % | {:.0} % |",
         measured.throughput(),
         error * 100.0,
         measured.figure("/runs/0/latency_ms/p50"),
-        measured.figure("/runs/0/latency_ms/p99")
+        measured.figure("/runs/0/latency_ms/p99"),
+        measured.busy * 100.0,
     );
     println!(
         "\nThe worst error of throughput is {:.1} %; {:.0} % are allowed.",
