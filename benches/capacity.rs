@@ -26,7 +26,8 @@ const MIX: &str = "python=0.8,javascript=0.2";
 /// others costs less than one that wakes the machine up.
 const LIGHT_RPS: f64 = 60.0;
 const BURSTS: usize = 12;
-const BURST: [&str; 6] = ["--clients", "8", "--requests", "60", "--warm-up", "0s"];
+/// Long beside the number of parked sandboxes, which are made again after each burst, and under load not at all.
+const BURST: [&str; 6] = ["--clients", "8", "--requests", "200", "--warm-up", "0s"];
 const BETWEEN_BURSTS: Duration = Duration::from_secs(1);
 
 /// For how long it is looked at what others do.
