@@ -292,7 +292,7 @@ impl Engine {
         self.registry.add(&ticket);
         self.observers.arrived();
         let program = program_hash(&keeper, &request, &layout);
-        let facts = Facts::new(request.tenant.clone(), &keeper, program);
+        let facts = Facts::new(&mut request, &keeper, program);
         // Of the highest level: whatever is logged of an execution, at any level, has its id.
         let span = tracing::error_span!(
             "execution",

@@ -37,6 +37,7 @@ mod request;
 mod roster;
 mod slots;
 mod state_file;
+mod trace_context;
 mod watching;
 
 pub use admission::{Refusal, RefusalReason};
@@ -51,6 +52,7 @@ pub use live::{
     CostRate, LanguageFigures, Live, Memory, Percentiles, PoolFigures, QueueFigures, Rates, RecentFigures,
     RunningFigures,
 };
+pub use observers::{Facts, Listener};
 pub use pool::ParkedConfig;
 pub use registry::{Listing, Snapshot, Ticket};
 pub use request::{
@@ -65,4 +67,5 @@ pub use soulbox_bundle::{
 pub use soulbox_sandbox::{
     CgroupMode, CollectedFile, IoBytes, Pressure, RefusedSyscall, Rights, syscall_table,
 };
+pub use trace_context::TraceContext;
 pub use watching::Alerts;
