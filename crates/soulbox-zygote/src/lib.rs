@@ -5,14 +5,14 @@
 //! runs between clone and exec), never decides policy: sizes, ids and filters come from the daemon.
 //!
 //! Two programs are built from this crate: the **shim**, a shared library that an interpreter loads and
-//! calls [`soulbox_serve`] of (*fork mode*), and the **init**, a static program for languages that are
-//! executed rather than forked (*spawn mode*).
+//! calls [`soulbox_serve`] of (*fork mode*), and the **init**, a static program that is the zygote of languages that are
+//! executed rather than forked (*spawn mode*), and the supervisor of every sandbox.
 //!
 //! ```text
 //! zygote ──clone3──► pid 1 (pid1.rs) ──clone3──► main process (main_process.rs) ──► untrusted code
-//!   │ serve.rs          │ new namespaces,            │ ids, capabilities, seccomp;
-//!   │                   │ cgroup, mounts             │ then the job: limits, files
-//!   └ waits again       └ reaps; reports the end
+//!   │ serve.rs          │ new namespaces, mounts     │ cgroup, ids, capabilities, seccomp;
+//!   │ stands still      │                            │ then the job: limits, files
+//!   └ waits again       └ executes supervisor.rs: reaps; reports the end
 //! ```
 //!
 //! Interpreters with threads and an event loop need more than a fork: `threads.rs` makes the threads again,
@@ -39,8 +39,10 @@ mod refusals;
 mod serve;
 mod socket;
 mod steps;
+mod supervisor;
 mod sys;
 mod text;
 mod threads;
 
 pub use serve::{Sandboxed, exit, soulbox_execute, soulbox_receive, soulbox_serve};
+pub use supervisor::supervise;

@@ -37,9 +37,13 @@ pub(crate) struct Prepared {
     executable: Option<Fd>,
 }
 
-/// Gives up every privilege. The order is the point: what needs one comes before it goes, and the filters come
+/// Joins the leaf cgroup and gives up every privilege. The order is the point: what needs one comes before it goes, and the filters come
 /// last but for the closing of descriptors, which every profile allows, as all that comes after it.
-pub(crate) fn seal(spawn: &Spawn<'_>, refusals: Handover) -> Result<Sealed, SetupError> {
+pub(crate) fn seal(spawn: &Spawn<'_>) -> Result<Sealed, SetupError> {
+    pid1::join_cgroup(spawn.join_files)?;
+    // The leaf is the root of all cgroups that it sees.
+    sys::unshare(libc::CLONE_NEWCGROUP).of(SetupStep::UnshareCgroupNamespace)?;
+    sys::restart_rseq().of(SetupStep::RestartSequences)?;
     sys::set_session().of(SetupStep::NewSession)?;
     let kept = match spawn.then {
         Then::Return(descriptors) => descriptors,
@@ -59,7 +63,7 @@ pub(crate) fn seal(spawn: &Spawn<'_>, refusals: Handover) -> Result<Sealed, Setu
     sys::change_directory(c"/workspace").of(SetupStep::EnterWorkspace)?;
     sys::set_capabilities(0).of(SetupStep::DropCapabilities)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).of(SetupStep::NoNewPrivileges)?;
-    install_filters(&spawn.filters, refusals)?;
+    install_filters(&spawn.filters, spawn.refusals)?;
     let [stdin, stdout, stderr] = spawn.streams;
     let own = [spawn.job_socket, stdin, stdout, stderr, workspace];
     kept.close_all_but(&own).of(SetupStep::CloseDescriptors)?;

@@ -26,7 +26,7 @@ const TRACES: [&CStr; 8] = [
 /// What the files hold, in short: it need not withstand anybody who looks for two texts with the same hash,
 /// since nearly all of the text are numbers that can only grow from 0.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u64);
+pub(crate) struct Fingerprint(pub(crate) u64);
 
 /// Looks at the caller's network namespace.
 pub(crate) fn fingerprint() -> Result<Fingerprint> {

@@ -1,7 +1,12 @@
-//! pid 1 of a sandbox: makes its surroundings, clones its main process, and waits for the end.
+//! pid 1 of a sandbox until there is a main process: makes the surroundings, and the main process from the zygote.
 //!
-//! Owns the cgroup, the mounts, the host name and the loopback interface of the sandbox, and tells the
-//! daemon how the main process ended. It never reads a job and never runs untrusted code.
+//! Owns the mounts, the host name and the loopback interface of the sandbox. It never reads a job and never runs
+//! untrusted code.
+//!
+//! An interpreter has page tables that take as long to copy, and to take apart, as a small program takes to run. So pid
+//! 1 is no copy of the zygote: it uses the zygote's own memory, while the zygote stands still, and then executes the
+//! program that goes on as the [supervisor](crate::supervisor). Until then it stays in the zygote's cgroup, for what
+//! the kernel does about a lack of memory it does to all who share that memory.
 
 use core::ffi::CStr;
 
@@ -9,13 +14,13 @@ use soulbox_protocol::{CONTROL_FD, SandboxMessage, SetupError, SetupStep};
 
 use crate::descriptors::Descriptors;
 use crate::libc_thread::LibcThread;
-use crate::main_process::{self, Sealed};
-use crate::network::{self, Fingerprint};
-use crate::refusals::{Event, Handover, Refusals};
+use crate::network::Fingerprint;
+use crate::refusals::Handover;
 use crate::serve::Filters;
 use crate::socket;
 use crate::steps::OfStep;
-use crate::sys::{self, Cloned, Ended, Errno, Fd};
+use crate::supervisor;
+use crate::sys::{self, Cloned, Fd, Stack};
 use crate::text::Text;
 
 /// What the main process does when its sandbox is complete.
@@ -49,6 +54,10 @@ pub(crate) struct Spawn<'a> {
     pub(crate) thread: LibcThread,
     /// The seccomp filters to install.
     pub(crate) filters: Filters,
+    /// How the supervisor gets the listener of the last one.
+    pub(crate) refusals: Handover,
+    /// That pid 1 runs on as long as it has the zygote's memory.
+    pub(crate) stack: &'a Stack,
     /// What comes last.
     pub(crate) then: Then<'a>,
 }
@@ -64,17 +73,14 @@ const SCRATCH_DIRECTORIES: [(&CStr, &CStr); 3] =
 const SCRATCH_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
 const PROC_FLAGS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
 
-/// Signals that end other processes reach them through `CAP_KILL`; pid 1 keeps no other capability.
-const CAP_KILL: u64 = 1 << 5;
-
-/// Lives the life of pid 1. Returns in the main process only, when every privilege is gone.
-pub(crate) fn run(spawn: &Spawn<'_>) -> Sealed {
-    let main = surroundings(spawn).and_then(|()| clone_main(spawn));
-    match main {
-        Ok((Cloned::Child, refusals)) => {
-            main_process::seal(spawn, refusals).unwrap_or_else(|error| fail(spawn.job_socket, error))
-        }
-        Ok((Cloned::Parent, refusals)) => supervise(spawn, refusals),
+/// Lives the life of pid 1 until it is the supervisor. The copy of the zygote that it makes goes on where the zygote
+/// stands still.
+pub(crate) extern "C" fn run(spawn: &Spawn<'_>) -> ! {
+    match surroundings(spawn).and_then(|()| clone_main(spawn)) {
+        // SAFETY: this is a copy that a process beside the zygote has forked, and the zygote stands still until that
+        // process executes the supervisor.
+        Ok(Cloned::Child) => unsafe { spawn.stack.go_on() },
+        Ok(Cloned::Parent) => fail(spawn.job_socket, supervisor::execute(spawn)),
         Err(error) => fail(spawn.job_socket, error),
     }
 }
@@ -88,10 +94,7 @@ pub(crate) fn fail(job_socket: Fd, error: SetupError) -> ! {
 
 fn surroundings(spawn: &Spawn<'_>) -> Result<(), SetupError> {
     sys::close(CONTROL_FD);
-    // Before the leaf is joined, so that a network namespace, which may serve many, is charged to none.
     enter_network(spawn.network)?;
-    join_cgroup(spawn.join_files)?;
-    sys::unshare(libc::CLONE_NEWCGROUP).of(SetupStep::UnshareCgroupNamespace)?;
     make_mounts_private()?;
     mount_proc()?;
     mount_scratch(spawn.id, spawn.disk_bytes)?;
@@ -112,7 +115,7 @@ fn enter_network(network: Option<Fd>) -> Result<(), SetupError> {
 /// Moves this process into the leaf, so that all it makes from here on counts there. The daemon opened the
 /// files, and the kernel checks the rights of the opener (cgroup v2 documentation, "Delegation
 /// Containment"), so that a process of the container needs none of its own.
-fn join_cgroup(join_files: &[Fd]) -> Result<(), SetupError> {
+pub(crate) fn join_cgroup(join_files: &[Fd]) -> Result<(), SetupError> {
     for (index, fd) in join_files.iter().enumerate() {
         sys::write(*fd, b"0").of_item(SetupStep::JoinCgroup, index)?;
         sys::close(*fd);
@@ -154,113 +157,8 @@ fn mount_scratch(id: u32, disk_bytes: u64) -> Result<(), SetupError> {
     Ok(())
 }
 
-fn clone_main(spawn: &Spawn<'_>) -> Result<(Cloned, Handover), SetupError> {
-    let refusals = Handover::new().of(SetupStep::CloneMain)?;
+fn clone_main(spawn: &Spawn<'_>) -> Result<Cloned, SetupError> {
     // The zygote ignores it; here it must be possible to wait for children.
     sys::set_signal(libc::SIGCHLD, libc::SIG_DFL).of(SetupStep::CloneMain)?;
-    let cloned = sys::clone3(0, None, spawn.thread).of(SetupStep::CloneMain)?;
-    Ok((cloned, refusals))
-}
-
-/// Waits for the end of all that is untrusted, and reports. The exit of pid 1 then takes the namespaces with it.
-fn supervise(spawn: &Spawn<'_>, refusals: Handover) -> ! {
-    // To be told how the main process has ended before it is a zombie, which proc(5) tells its own user alone.
-    sys::see_files_as(spawn.id);
-    // Failure would leave pid 1 with more rights than it needs, none of which untrusted code can use.
-    let _ = sys::set_capabilities(CAP_KILL);
-    // A launcher has its cpu time counted before it leaves; a program that was executed is counted when it is gone.
-    let early = matches!(spawn.then, Then::Return(_));
-    let main = wait_for_main(Refusals::new(refusals, spawn.filters.last(), spawn.job_socket), early);
-    if let Ok(MainEnded { status, signaled, at_ns }) = main {
-        let exited = SandboxMessage::Exited { status, signaled, at_ns }.encode();
-        let _ = socket::send(spawn.job_socket, exited, &[]);
-        // Nobody waits for this. What holds a socket has to be gone.
-        while sys::wait_any().is_ok() {}
-        if let Some(network) = network::open_untouched(spawn.untouched_network) {
-            let _ = socket::send(spawn.job_socket, SandboxMessage::NetworkUntouched.encode(), &[network]);
-        }
-    }
-    sys::exit_group(0)
-}
-
-/// How and when the main process has ended.
-struct MainEnded {
-    status: i32,
-    signaled: bool,
-    at_ns: u64,
-}
-
-/// The main process is the first that pid 1 cloned, and so pid 2.
-const MAIN_PID: libc::c_int = 2;
-
-/// Waits until nothing untrusted runs any more, so that nothing can race with the daemon's look at the files: until the
-/// main process has ended, whereupon all others are ended; or, if `early`, which is sooner by the taking apart of its
-/// memory, until every process is on its way out. Orphans are reaped on the way, and refused system calls answered.
-fn wait_for_main(mut refusals: Refusals, early: bool) -> Result<MainEnded, Errno> {
-    let child_ended = sys::signal_descriptor(libc::SIGCHLD)?;
-    loop {
-        // Also before the first signal: one may have come before the descriptor was there.
-        while let Some(Ended { pid, status, signaled }) = sys::reap_any()? {
-            if pid == MAIN_PID {
-                let at_ns = sys::monotonic_ns();
-                let _ = sys::kill(-1, libc::SIGKILL);
-                while sys::wait_any().is_ok() {}
-                return Ok(MainEnded { status, signaled, at_ns });
-            }
-        }
-        match refusals.serve_until(child_ended)? {
-            Event::Other => sys::take_signal(child_ended)?,
-            Event::NobodyLeft => {
-                if let Some(main) = leaving_main().filter(|_| early) {
-                    return Ok(main);
-                }
-            }
-        }
-    }
-}
-
-/// How the main process ends that is on its way out, where the kernel tells: it gives up its filters (since Linux
-/// 6.11) when its exit status is certain and it cannot return to its program. It tells nobody of a program that
-/// has made itself undumpable.
-fn leaving_main() -> Option<MainEnded> {
-    /// Of `task_struct.flags` (linux/sched.h).
-    const PF_EXITING: u64 = 4;
-    let mut text = [0; 1024];
-    let text = sys::read_file(c"/proc/2/stat", &mut text).ok()?;
-    let [flags, status] = stat_fields(text, [9, 52])?;
-    let (signal, code) = ((status & 0x7f) as i32, (status >> 8 & 0xff) as i32);
-    let (status, signaled) = if signal == 0 { (code, false) } else { (signal, true) };
-    (flags & PF_EXITING != 0).then(|| MainEnded { status, signaled, at_ns: sys::monotonic_ns() })
-}
-
-/// Fields of proc_pid_stat(5) by their numbers there, of those that follow the program's name.
-fn stat_fields<const N: usize>(text: &[u8], numbers: [usize; N]) -> Option<[u64; N]> {
-    /// The number of the first.
-    const STATE: usize = 3;
-    // The name may hold anything but is the last to hold a parenthesis.
-    let name_end = text.iter().rposition(|byte| *byte == b')')?;
-    let rest = text.get(name_end + 2..)?;
-    let mut fields = [0; N];
-    for (field, number) in fields.iter_mut().zip(numbers) {
-        let text = rest.split(|byte| byte.is_ascii_whitespace()).nth(number - STATE)?;
-        *field = core::str::from_utf8(text).ok()?.parse().ok()?;
-    }
-    Some(fields)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_found_behind_any_name() {
-        let before = "2 (a) 7) R (b) R ";
-        let numbers: std::vec::Vec<_> =
-            (4..=53).map(|number| std::string::ToString::to_string(&number)).collect();
-        let text = std::format!("{before}{}\n", numbers.join(" "));
-        assert_eq!(stat_fields(text.as_bytes(), [9, 52]), Some([9, 52]));
-        assert_eq!(stat_fields(text.as_bytes(), [3]), None, "no number");
-        assert_eq!(stat_fields(b"2 (cut) R 1 2", [9]), None);
-        assert_eq!(stat_fields(b"", [9]), None);
-    }
+    sys::clone3(spawn.thread).of(SetupStep::CloneMain)
 }

@@ -17,7 +17,7 @@ use crate::sys::{self, Errno, Fd, Notification, Readiness, Result};
 #[derive(Clone, Copy)]
 pub(crate) struct Handover {
     /// pid 1's.
-    receiver: Fd,
+    pub(crate) receiver: Fd,
     /// The main process's.
     sender: Fd,
 }
@@ -25,6 +25,12 @@ pub(crate) struct Handover {
 impl Handover {
     pub(crate) fn new() -> Result<Self> {
         sys::socket_pair().map(|(receiver, sender)| Handover { receiver, sender })
+    }
+
+    /// Closes both ends, where neither is needed.
+    pub(crate) fn close(self) {
+        sys::close(self.receiver);
+        sys::close(self.sender);
     }
 
     /// Installs the last filter and hands its listener over. In a sandbox whose own host has a listener on it
@@ -62,10 +68,9 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// For pid 1, after it has cloned the main process.
-    pub(crate) fn new(handover: Handover, filter: &'static [libc::sock_filter], job_socket: Fd) -> Self {
-        sys::close(handover.sender);
-        Refusals { job_socket, source: handover.receiver, is_listener: false, filter, file: None }
+    /// For pid 1, with its end of the [`Handover`].
+    pub(crate) fn new(receiver: Fd, filter: &'static [libc::sock_filter], job_socket: Fd) -> Self {
+        Refusals { job_socket, source: receiver, is_listener: false, filter, file: None }
     }
 
     /// Answers refused calls until `other` is readable, or nobody is left to make one.

@@ -1,4 +1,5 @@
-//! The zygote: waits for the daemon's word and clones a pid 1 for each sandbox.
+//! The zygote: waits for the daemon's word and clones a pid 1 for each sandbox, which makes the main process a copy of
+//! the zygote.
 //!
 //! Owns the control socket inside the container. It holds nothing of any sandbox: the kernel reaps its
 //! children, and the daemon has their pidfds.
@@ -10,11 +11,13 @@ use soulbox_protocol::{CONTROL_FD, HostMessage, MAX_FILTERS, ZygoteMessage};
 
 use crate::descriptors::Descriptors;
 use crate::libc_thread::LibcThread;
-use crate::main_process::{Prepared, Sealed};
+use crate::main_process::{self, Prepared, Sealed};
 use crate::network::{self, Fingerprint};
 use crate::pid1::{self, Spawn, Then};
+use crate::refusals::Handover;
 use crate::socket;
-use crate::sys::{self, Cloned, Errno, Fd};
+use crate::supervisor;
+use crate::sys::{self, Beside, Errno, Fd, Stack};
 use crate::text::Text;
 use crate::threads;
 
@@ -45,17 +48,19 @@ pub struct Sandboxed {
 /// The seccomp filters of every sandbox, in the order in which they are installed.
 #[derive(Clone, Copy)]
 pub(crate) struct Filters {
+    /// The file that holds them.
+    pub(crate) file: Fd,
     instructions: &'static [libc::sock_filter],
-    lens: [u16; MAX_FILTERS],
+    pub(crate) lens: [u16; MAX_FILTERS],
 }
 
 impl Filters {
-    fn map(fd: Fd, lens: [u16; MAX_FILTERS]) -> sys::Result<Self> {
+    pub(crate) fn map(file: Fd, lens: [u16; MAX_FILTERS]) -> sys::Result<Self> {
         let count = lens.into_iter().map(usize::from).sum::<usize>();
-        let bytes = sys::map_file(fd, count * size_of::<libc::sock_filter>())?;
+        let bytes = sys::map_file(file, count * size_of::<libc::sock_filter>())?;
         // SAFETY: the mapping has `count` structures of plain numbers, page-aligned, and stays for good.
         let instructions = unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), count) };
-        Ok(Filters { instructions, lens })
+        Ok(Filters { file, instructions, lens })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static [libc::sock_filter]> + use<> {
@@ -145,7 +150,7 @@ pub(crate) fn resume_threads() {
 
 /// Serves the daemon. Returns in the main process of a sandbox, and in the zygote when it has to end.
 fn serve(then: Then<'_>) -> sys::Result<Sealed> {
-    drop_inheritable_privileges();
+    drop_inheritable_privileges()?;
     make_mount_points()?;
     close_project_ids()?;
     // Ended children leave no zombies: their end is read from the pidfd, which the daemon has.
@@ -153,6 +158,7 @@ fn serve(then: Then<'_>) -> sys::Result<Sealed> {
     let thread = LibcThread::of_caller();
     let filters = receive_filters()?;
     let untouched_network = network_of_container()?;
+    let stack = Stack::new()?;
     socket::send(CONTROL_FD, ZygoteMessage::Ready.encode(), &[])?;
     loop {
         let packet = socket::receive(CONTROL_FD)?.ok_or(Errno(libc::EPIPE))?;
@@ -172,32 +178,37 @@ fn serve(then: Then<'_>) -> sys::Result<Sealed> {
             return Err(Errno(libc::EBADMSG));
         }
 
-        let mut pidfd = -1;
         let namespaces = if network.is_some() { NAMESPACES } else { NAMESPACES | NEW_NETWORK };
-        let cloned = sys::clone3(namespaces, Some(&mut pidfd), thread);
-        if let Ok(Cloned::Child) = cloned {
-            let (job_socket, streams) = (*job_socket, [*stdin, *stdout, *stderr]);
-            let spawn = Spawn {
-                id,
-                job_socket,
-                streams,
-                park,
-                disk_bytes,
-                join_files,
-                network,
-                untouched_network,
-                thread,
-                filters,
-                then,
-            };
-            return Ok(pid1::run(&spawn));
-        }
-
+        let refusals = Handover::new()?;
+        let spawn = Spawn {
+            id,
+            job_socket: *job_socket,
+            streams: [*stdin, *stdout, *stderr],
+            park,
+            disk_bytes,
+            join_files,
+            network,
+            untouched_network,
+            thread,
+            filters,
+            refusals,
+            stack: &stack,
+            then,
+        };
+        let pidfd = match sys::clone_beside(namespaces, &stack, pid1::run, &spawn) {
+            Ok(Beside::Copy) => {
+                let sealed = main_process::seal(&spawn);
+                return Ok(sealed.unwrap_or_else(|error| pid1::fail(spawn.job_socket, error)));
+            }
+            Ok(Beside::Caller(pidfd)) => Ok(pidfd),
+            Err(errno) => Err(errno),
+        };
+        refusals.close();
         for fd in packet.fds() {
             sys::close(*fd);
         }
-        match cloned {
-            Ok(_) => {
+        match pidfd {
+            Ok(pidfd) => {
                 let answer = ZygoteMessage::Spawned { seq, errno: 0 };
                 let sent = socket::send(CONTROL_FD, answer.encode(), &[pidfd]);
                 sys::close(pidfd);
@@ -214,23 +225,22 @@ fn serve(then: Then<'_>) -> sys::Result<Sealed> {
 fn receive_filters() -> sys::Result<Filters> {
     let packet = socket::receive(CONTROL_FD)?.ok_or(Errno(libc::EPIPE))?;
     match (HostMessage::decode(&packet.frame), packet.fds()) {
-        (Ok(HostMessage::Init { filter_lens }), [fd]) => {
-            let filters = Filters::map(*fd, filter_lens);
-            sys::close(*fd);
-            filters
-        }
+        (Ok(HostMessage::Init { filter_lens }), [fd]) => Filters::map(*fd, filter_lens),
         _ => Err(Errno(libc::EBADMSG)),
     }
 }
 
-/// Empties the sets that only matter to programs executed later, once for all sandboxes, since children
-/// inherit them: the bounding set, and with it what a file's capabilities could ever give.
-fn drop_inheritable_privileges() {
+/// Reduces the sets that only matter to programs executed later, once for all sandboxes, since children
+/// inherit them: the bounding set to nothing, and with it what a file's capabilities could ever give; the inheritable
+/// set to what a supervisor needs, which a main process gives up before it executes anything.
+fn drop_inheritable_privileges() -> sys::Result<()> {
+    sys::inherit_capabilities(supervisor::CAPABILITIES)?;
     for capability in 0..=LAST_CAPABILITY {
         if sys::prctl(libc::PR_CAPBSET_DROP, capability).is_err() {
             break;
         }
     }
+    Ok(())
 }
 
 /// Makes what sandboxes mount over and a container's root file system cannot have: `/dev` is the container's

@@ -29,7 +29,10 @@ macro_rules! call {
     };
 }
 
+mod beside;
 mod watch;
+
+pub(crate) use beside::{Beside, Stack, clone_beside, keep_over_exec, restart_rseq};
 
 pub(crate) use watch::{
     Notification, Readiness, answer_at_once, answer_notification, install_filter, install_notifying_filter,
@@ -44,21 +47,16 @@ pub(crate) enum Cloned {
 }
 
 /// clone3(2) as fork(2): a copy of the caller on the same stack.
-pub(crate) fn clone3(flags: u64, pidfd: Option<&mut Fd>, thread: LibcThread) -> Result<Cloned> {
+pub(crate) fn clone3(thread: LibcThread) -> Result<Cloned> {
     // SAFETY: all-zero is a valid `clone_args` (clone(2)): no stack, no pidfd, no cgroup.
     let mut args: libc::clone_args = unsafe { core::mem::zeroed() };
-    args.flags = flags;
     args.exit_signal = libc::SIGCHLD as u64;
     if !thread.cleared.is_null() {
         args.flags |= libc::CLONE_CHILD_CLEARTID as u64;
         args.child_tid = thread.cleared as u64;
     }
-    if let Some(pidfd) = pidfd {
-        args.flags |= libc::CLONE_PIDFD as u64;
-        args.pidfd = ptr::from_mut(pidfd) as u64;
-    }
     // SAFETY: without CLONE_VM the child gets a copy of this memory, stack included, and returns here on
-    // it; the kernel writes only to the two places given, which live as long as the call.
+    // it; the kernel only reads the structure.
     match unsafe { call!(clone3, &raw const args, size_of::<libc::clone_args>()) }? {
         0 => {
             if !thread.id.is_null() {
@@ -483,25 +481,42 @@ pub(crate) fn become_user(id: u32) -> Result<()> {
     unsafe { call!(setresuid, id, id, id) }.map(drop)
 }
 
+/// The header and one half of the sets of capset(2), as version 3 has them.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapabilityHalf {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+static CAPABILITIES_OF_CALLER: CapabilityHeader = CapabilityHeader { version: 0x2008_0522, pid: 0 };
+
 /// capset(2) on the caller: `kept` permitted and effective, nothing inheritable.
 pub(crate) fn set_capabilities(kept: u64) -> Result<()> {
-    const VERSION_3: u32 = 0x2008_0522;
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: c_int,
-    }
-    #[repr(C)]
-    struct Data {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-    let header = Header { version: VERSION_3, pid: 0 };
-    let half = |bits: u32| Data { effective: bits, permitted: bits, inheritable: 0 };
-    let data = [half(kept as u32), half((kept >> 32) as u32)];
+    let half = |bits: u32| CapabilityHalf { effective: bits, permitted: bits, inheritable: 0 };
+    put_capabilities([half(kept as u32), half((kept >> 32) as u32)])
+}
+
+/// capset(2) on the caller: what it has stays, and `inherited` are what it will have after execve(2) when its bounding
+/// set is empty.
+pub(crate) fn inherit_capabilities(inherited: u64) -> Result<()> {
+    let mut data = [CapabilityHalf { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    // SAFETY: version 3 reads one header and writes two data structures.
+    unsafe { call!(capget, &raw const CAPABILITIES_OF_CALLER, data.as_mut_ptr()) }?;
+    data[0].inheritable = inherited as u32;
+    data[1].inheritable = (inherited >> 32) as u32;
+    put_capabilities(data)
+}
+
+fn put_capabilities(data: [CapabilityHalf; 2]) -> Result<()> {
     // SAFETY: version 3 reads one header and two data structures.
-    unsafe { call!(capset, &raw const header, data.as_ptr()) }.map(drop)
+    unsafe { call!(capset, &raw const CAPABILITIES_OF_CALLER, data.as_ptr()) }.map(drop)
 }
 
 /// prctl(2) for options that take one number.
