@@ -60,6 +60,7 @@ pub use rootless::{MAP_COMMAND, Rights, RootlessError, SubordinateIds, map_main}
 pub use sandbox::{Remains, RunError, RunLimits, Sandbox, Workload, WorkloadFile};
 pub use seccomp::{Filters, SeccompError};
 pub use soulbox_protocol::{SetupError, SetupStep, WORKSPACE};
+pub use sys::forget_code;
 pub use syscall_table::syscall_table;
 pub use zygote::{NAMED_IDS, SandboxIds, SpawnError, Zygote, ZygoteError, ZygoteMemory, ZygoteSpec};
 

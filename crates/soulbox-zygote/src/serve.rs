@@ -159,6 +159,7 @@ fn serve(then: Then<'_>) -> sys::Result<Sealed> {
     let filters = receive_filters()?;
     let untouched_network = network_of_container()?;
     let stack = Stack::new()?;
+    sys::forget_code()?;
     socket::send(CONTROL_FD, ZygoteMessage::Ready.encode(), &[])?;
     loop {
         let packet = socket::receive(CONTROL_FD)?.ok_or(Errno(libc::EPIPE))?;

@@ -30,9 +30,11 @@ macro_rules! call {
 }
 
 mod beside;
+mod code;
 mod watch;
 
 pub(crate) use beside::{Beside, Stack, clone_beside, keep_over_exec, restart_rseq};
+pub(crate) use code::forget_code;
 
 pub(crate) use watch::{
     Notification, Readiness, answer_at_once, answer_notification, install_filter, install_notifying_filter,

@@ -42,7 +42,10 @@ async fn serve_until_told(mut config: ServeConfig) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, cgroups = ?engine.cgroup_mode(), "listening");
     let warm_up = tokio::spawn({
         let engine = Arc::clone(&engine);
-        async move { engine.warm_up().await }
+        async move {
+            engine.warm_up().await;
+            soulbox_sandbox::forget_code();
+        }
     });
     let reload = tokio::spawn(reload_when_told(Arc::clone(&engine), hangup));
     let webhook = config.webhook.map(Webhook::start).transpose().context("alerts.webhook")?.map(Arc::new);
