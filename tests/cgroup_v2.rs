@@ -17,7 +17,7 @@ use nix::time::{ClockId, clock_gettime, clock_settime};
 use serde_json::{Value, json};
 use support::{
     Execution, HOLD, Ordinary, Process, Running, SOULBOX, Server, Setup, eventually, namespace_pids,
-    processes_below, public_directory, shared,
+    processes_below, public_directory, shared, user_of,
 };
 
 const MIB: u64 = 1 << 20;
@@ -88,6 +88,44 @@ while True:
     // How many of the group it counts is chance: with pid 1 gone the others may have ended before their turn.
     assert!(keyed(&runs, "memory.events", "oom_kill") >= 1);
     assert!(execution.usage("memory_peak_bytes") <= 64.0 * MIB as f64);
+}
+
+#[test]
+fn a_run_is_watched_by_memory_high_until_it_takes_more_than_was_thought() {
+    let server = Setup::new().config("[adaptive]\nmemory = \"256 MiB\"").start();
+    // It holds at first when it is told to, and before it ends in any case.
+    let code = format!(
+        "{HOLD}
+import sys
+if sys.stdin.read():
+    hold()
+    import os
+    os.unlink('/workspace/.ready')
+    more = b'x' * (60 << 20)
+    hold()
+"
+    );
+    let request = |stdin| {
+        let limits = json!({"memory_bytes": 128 * MIB, "wall_time_ms": 120_000});
+        json!({"code": code, "stdin": stdin, "limits": limits})
+    };
+    for _ in 0..25 {
+        server.execute(request("")).is("succeeded");
+    }
+    let running = Running::start(&server, request("hold"));
+    running.await_hold();
+    let leaf = runs_of(&server).join(format!("{}-1", running.id()));
+    let high = eventually("memory.high is set", || read(&leaf, "memory.high").parse::<u64>().ok());
+    assert!(high < 60 * MIB && number(&leaf, "memory.max") == 128 * MIB, "{high}");
+    running.release();
+    running.await_hold();
+    // To what is set aside then, or to nothing where that is all of its limit.
+    let high = || read(&leaf, "memory.high").parse::<u64>().unwrap_or(u64::MAX);
+    eventually("it is raised", || (high() > 60 * MIB).then_some(()));
+    let metrics = server.metrics();
+    assert!(metrics.sum("soulbox_adaptive_exceeded_total", &[]) >= 1.0);
+    running.release();
+    running.outcome().is("succeeded");
 }
 
 #[test]
@@ -241,16 +279,20 @@ fn no_program_is_seen_outside_of_its_leaf() {
         let watcher = scope.spawn(|| {
             let mut looks = 0;
             while !done.load(Ordering::Relaxed) {
-                for process in processes_below(&zygotes) {
-                    // The zygote is pid 1 of its own namespace, a sandbox's pid 1 that of one below. A process
-                    // that joins a leaf between the two looks is no longer in the list.
-                    let pids = namespace_pids(process.pid);
-                    let still = processes_below(&zygotes).contains(&process);
-                    if still && pids.len() > 2 && pids.last() != Some(&1) {
+                let processes = processes_below(&zygotes);
+                // The zygote is pid 1 of its own namespace; a sandbox's processes are in one below, and the one that
+                // will be the program has the zygote's user until it is in its leaf.
+                let zygote = processes.iter().find(|process| namespace_pids(process.pid).len() == 2);
+                let user = zygote.and_then(|process| user_of(process.pid));
+                for process in &processes {
+                    let is_another = user_of(process.pid).is_some_and(|other| Some(other) != user);
+                    // One that joins a leaf between the two looks is no longer in the list.
+                    let still = processes_below(&zygotes).contains(process);
+                    if still && user.is_some() && is_another {
                         seen.store(true, Ordering::Relaxed);
                     }
                 }
-                looks += 1;
+                looks += usize::from(user.is_some());
             }
             looks
         });

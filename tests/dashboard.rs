@@ -49,8 +49,10 @@ fn visit(browser: &Browser, server: &Server, view: &str) {
     browser.open(&format!("http://{}/{view}", server.client().address()));
 }
 
-/// What a page may find out from a server, and a browser then tells on the console: which panels have no route.
-const MAY_BE_ABSENT: [&str; 4] = ["/v1/slo", "/v1/alerts", "/v1/capacity", "/v1/accounting"];
+/// What a page may find out from a server, and a browser then tells on the console: which panels have no route (404), and
+/// which have nothing to show before it is measured (409).
+const MAY_BE_ABSENT: [(&str, u16); 4] =
+    [("/v1/slo", 404), ("/v1/alerts", 404), ("/v1/accounting", 404), ("/v1/capacity", 409)];
 
 /// The page must not have said a word on the console: no error, no refusal by the policy.
 #[track_caller]
@@ -64,7 +66,9 @@ fn assert_silent_but_for(browser: &Browser, statuses: &[u16]) {
     let mut console = browser.console();
     let has = |line: &str, status: u16| line.contains(&format!("status of {status}"));
     console.retain(|line| !statuses.iter().any(|status| has(line, *status)));
-    console.retain(|line| !(has(line, 404) && MAY_BE_ABSENT.iter().any(|path| line.contains(path))));
+    let may_be =
+        |line: &str| MAY_BE_ABSENT.iter().any(|(path, status)| line.contains(path) && has(line, *status));
+    console.retain(|line| !may_be(line));
     assert!(console.is_empty(), "{console:#?}");
 }
 
@@ -133,6 +137,33 @@ fn figures_move_when_executions_run() {
     browser.click("#pause");
     assert_silent(&browser);
     browser.picture("overview");
+}
+
+#[test]
+fn the_capacity_of_the_machine_is_shown_once_it_is_measured() {
+    let server = Setup::new().start();
+    support::eventually("enough was measured", || {
+        server.run("print(1)");
+        (server.get("/v1/capacity").status == 200).then_some(())
+    });
+    let browser = open(&server, "");
+    browser.until("document.querySelector('#capacity-panel:not([hidden])')");
+    let facts = browser.text("#capacity");
+    for fact in
+        ["Most it can serve", "Limited by", "cpu", "CPU of a run", "Expected P50, P99", "cores", "runs"]
+    {
+        assert!(facts.contains(fact), "{fact} in {facts}");
+    }
+    assert!(!facts.contains('–') && !facts.contains("NaN"), "{facts}");
+    browser.fill("#capacity-rps", "10");
+    browser.click("#capacity-form button");
+    browser.until("/^\\d+ cores, .*parked: \\d+ python; P50 .* ms, P99 .* ms\\.$/.test(document.querySelector('#capacity-answer').textContent)");
+    browser.fill("#capacity-rps", "900000");
+    browser.click("#capacity-form button");
+    browser.until(
+        "document.querySelector('#capacity-answer').textContent.includes('This machine is not enough')",
+    );
+    assert_silent(&browser);
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub(crate) enum ErrorCode {
     MethodNotAllowed,
     RequestTimeout,
     BundleInvalid,
+    NotMeasured,
     BodyTooLarge,
     UnsupportedMediaType,
     QueueFull,
@@ -93,7 +94,7 @@ impl ErrorCode {
             }
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Code::BundleInvalid => StatusCode::CONFLICT,
+            Code::BundleInvalid | Code::NotMeasured => StatusCode::CONFLICT,
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::QueueFull | Code::TooManyListeners => StatusCode::TOO_MANY_REQUESTS,

@@ -13,6 +13,7 @@ use soulbox_sandbox::Rights;
 use crate::limits::{LimitName, LimitPolicy};
 use crate::observers::Listener;
 use crate::pool::ParkedConfig;
+use crate::sizing::AdaptiveConfig;
 use crate::slots::IdSupply;
 
 /// What an operator decides.
@@ -36,6 +37,8 @@ pub struct EngineConfig {
     pub max_request_bytes: usize,
     /// Memory for the outputs of all executions that run, by their limits. One that does not fit waits.
     pub max_output_bytes: usize,
+    /// Memory for the sandboxes of all executions that run. One that does not fit waits.
+    pub adaptive: AdaptiveConfig,
     /// Defaults and maxima of limits.
     pub limits: LimitPolicy,
     /// By which right ids are mapped.
@@ -89,6 +92,7 @@ impl EngineConfig {
             several_tenants: false,
             max_request_bytes: 256 << 20,
             max_output_bytes: 512 << 20,
+            adaptive: AdaptiveConfig::default(),
             limits: LimitPolicy::default(),
             rights: Rights::Root,
             ids: IdSupply::of_root(Self::FIRST_HOST_ID),

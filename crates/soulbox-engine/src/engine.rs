@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::accounting;
-use crate::admission::{Admission, Bounds, Place, Refusal};
+use crate::admission::{Admission, Bounds, Demand, Place, Refusal};
 use crate::attendant::Attendant;
 use crate::compile::Binaries;
 use crate::config::EngineConfig;
 use crate::execution::{ExecutionId, Outcome, Status, Subject, Timing, judge};
+use crate::fingerprint::Fingerprint;
 use crate::fleet::{Change, Fleet, ReloadError};
 use crate::info::{BundleInfo, LanguageInfo};
 use crate::job::{Done, Job};
@@ -27,7 +28,8 @@ use crate::observers::{Facts, Observers};
 use crate::parking::Parking;
 use crate::registry::{Listing, Registry, Ticket};
 use crate::request::{ExecutionRequest, RequestError, Target, Tenant};
-use crate::watching::{Watching, program_hash};
+use crate::sizing::{Expected, Reserved, Sizing};
+use crate::watching::Watching;
 
 const CANCELLED_EARLY: &str = "cancelled before it was started";
 
@@ -103,7 +105,9 @@ impl Engine {
         let attendant = Attendant::new(&config, &instance);
         let fleet = Fleet::new(catalogue, Arc::clone(&instance), Arc::clone(attendant.pool()), &config);
         let watching = Watching::new(config.watch.clone(), &config.state_dir, instance.directory());
-        let observers = Observers::new(&config, accounts, watching);
+        let sizing = Sizing::new(&config.adaptive, &instance);
+        let max_run_bytes = usize::try_from(sizing.budget_bytes()).unwrap_or(usize::MAX);
+        let observers = Observers::new(&config, accounts, watching, sizing);
         let engine = Arc::new(Engine {
             admission: Admission::new(Bounds {
                 max_concurrent: config.max_concurrent,
@@ -113,6 +117,7 @@ impl Engine {
                 shared: config.several_tenants,
                 max_request_bytes: config.max_request_bytes,
                 max_output_bytes: config.max_output_bytes,
+                max_run_bytes,
             }),
             registry: Registry::new(config.remembered, config.remembered_bytes),
             binaries: Binaries::new(config.binaries_bytes),
@@ -127,6 +132,7 @@ impl Engine {
         });
         engine.attendant.begin(Arc::downgrade(&engine));
         engine.watching().begin(Arc::downgrade(&engine));
+        Sizing::begin(Arc::downgrade(&engine));
         Ok(engine)
     }
 
@@ -177,6 +183,11 @@ impl Engine {
     /// How long it will probably take until all that wait have come to run.
     pub fn estimated_wait(&self) -> Duration {
         self.admission.estimated_wait()
+    }
+
+    /// Memory that is set aside for all that run.
+    pub fn reserved_bytes(&self) -> usize {
+        self.admission.run_bytes()
     }
 
     /// All languages, also those that are not available, each with its default bundle.
@@ -278,7 +289,14 @@ impl Engine {
         let output_bytes = limits.output_bytes.saturating_add(compiler_output).saturating_mul(2);
         let output_bytes = usize::try_from(output_bytes).unwrap_or(usize::MAX);
         let request_bytes = layout.bytes() + request.stdin.len();
-        let place = self.admission.enter(request.tenant.as_ref(), request_bytes, output_bytes);
+        let compiler_memory =
+            if keeper.bundle().is_compiled() { self.config.limits.compile.memory_bytes } else { 0 };
+        let memory_bytes = limits.memory_bytes.max(compiler_memory);
+        let fingerprint = Fingerprint::of(&keeper, &request, &layout);
+        let expected = self.sizing().expect(&fingerprint, memory_bytes);
+        let demand = Demand { request_bytes, output_bytes, run_bytes: expected.bytes() };
+        let revise = Sizing::revision(self, &expected);
+        let place = self.admission.enter(request.tenant.as_ref(), demand, revise);
         let place = place.map_err(|refusal| self.refuse(refusal))?;
         let ticket = Ticket::new(Subject {
             id: ExecutionId::new(),
@@ -291,8 +309,7 @@ impl Engine {
         });
         self.registry.add(&ticket);
         self.observers.arrived();
-        let program = program_hash(&keeper, &request, &layout);
-        let facts = Facts::new(&mut request, &keeper, program);
+        let facts = Facts::new(&mut request, &keeper, fingerprint.with_input, expected);
         // Of the highest level: whatever is logged of an execution, at any level, has its id.
         let span = tracing::error_span!(
             "execution",
@@ -305,7 +322,7 @@ impl Engine {
         // One task from here to the answer: each further one would be a thread that is woken for it.
         let supervise = async move {
             tracing::debug!("an execution was taken");
-            let run = Arc::clone(&engine).execute(supervised.clone(), place, job);
+            let run = Arc::clone(&engine).execute(supervised.clone(), place, expected, job);
             let mut outcome = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!("an execution panicked");
                 let timing = Timing { total: submitted.elapsed(), ..Timing::default() };
@@ -357,7 +374,7 @@ impl Engine {
             let said = String::from_utf8_lossy(stderr);
             Err(format!("its example does not run: {detail}; {}", said.trim()))
         };
-        match job.run(&ticket, self).await? {
+        match job.run(&ticket, None, self).await? {
             Done::Ran { report, .. } => match judge(&report, &limits) {
                 (Status::Succeeded, _) if report.stdout.bytes == EXAMPLE_OUTPUT => Ok(()),
                 (Status::Succeeded, _) => failed("it does not print hello", &report.stdout.bytes),
@@ -392,24 +409,34 @@ impl Engine {
         self.draining.is_cancelled()
     }
 
-    pub(crate) fn attendant(&self) -> &Attendant {
-        &self.attendant
+    /// Processors that the daemon may use.
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// Executions that may run at once.
+    pub(crate) fn max_concurrent(&self) -> usize {
+        self.config.max_concurrent
+    }
+
+    pub(crate) fn sizing(&self) -> &Sizing {
+        self.observers.sizing()
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     pub(crate) fn instance(&self) -> &Instance {
         &self.instance
     }
 
+    pub(crate) fn attendant(&self) -> &Attendant {
+        &self.attendant
+    }
+
     pub(crate) fn statistics(&self) -> &LiveStatistics {
         self.observers.live()
-    }
-
-    pub(crate) fn cores(&self) -> usize {
-        self.cores
-    }
-
-    pub(crate) fn max_concurrent(&self) -> usize {
-        self.config.max_concurrent
     }
 
     /// The executions that run.
@@ -448,7 +475,13 @@ impl Engine {
         }
     }
 
-    async fn execute(self: Arc<Self>, ticket: Ticket, mut place: Place, job: Job) -> Outcome {
+    async fn execute(
+        self: Arc<Self>,
+        ticket: Ticket,
+        mut place: Place,
+        expected: Expected,
+        job: Job,
+    ) -> Outcome {
         let turn = ticket.cancellation().run_until_cancelled(place.turn()).await;
         let submitted = job.submitted;
         let queued = submitted.elapsed();
@@ -468,7 +501,8 @@ impl Engine {
         ticket.set_running();
         tracing::debug!("an execution runs");
         let started = Instant::now();
-        let done = job.run(&ticket, &self).await;
+        let reserved = Reserved::new(&place, &expected, self.sizing());
+        let done = job.run(&ticket, reserved.as_ref(), &self).await;
         let elapsed = started.elapsed();
         let subject = ticket.subject();
         let without_run = |status, detail| {

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use globset::GlobSet;
 use soulbox_bundle::{Places, Unavailable};
-use soulbox_sandbox::{Ended, RunReport, SpawnError, WORKSPACE, Workload, WorkloadFile, Zygote, error_chain};
+use soulbox_sandbox::{
+    Ended, Reservation, RunReport, SpawnError, WORKSPACE, Workload, WorkloadFile, Zygote, error_chain,
+};
 use tracing::Instrument;
 
 use crate::compile::{Built, CacheKey, Compilation};
@@ -20,6 +22,7 @@ use crate::keeper::Keeper;
 use crate::limits::Limits;
 use crate::registry::Ticket;
 use crate::request::{Argument, ExecutionRequest, Layout, SourceFile, Variable};
+use crate::sizing::Reserved;
 
 /// How often a step is given another zygote when the one it got was lost before the program started.
 const SPAWN_ATTEMPTS: u32 = 3;
@@ -51,7 +54,12 @@ pub(crate) enum Done {
 
 impl Job {
     /// Runs all steps. The error is a sentence for the client.
-    pub(crate) async fn run(self, ticket: &Ticket, engine: &Engine) -> Result<Done, String> {
+    pub(crate) async fn run(
+        self,
+        ticket: &Ticket,
+        reserved: Option<&Reserved<'_>>,
+        engine: &Engine,
+    ) -> Result<Done, String> {
         let compile_limits = engine.compile_limits();
         let limits = ticket.subject().limits;
         let keeper = Arc::clone(&self.keeper);
@@ -65,7 +73,7 @@ impl Job {
         let compile = keeper.bundle().compile_command(&places(&output, compile_limits.memory_bytes));
         let (executable, compilation) = match compile.map_err(sentence)? {
             None => (None, None),
-            Some(compile) => match self.build(ticket, engine, compile).await? {
+            Some(compile) => match self.build(ticket, reserved, engine, compile).await? {
                 Ok(built) => (Some(built.executable), Some(built.compilation)),
                 Err(not_built) => return Ok(not_built),
             },
@@ -73,7 +81,8 @@ impl Job {
         // The output is what a compiled program sees as its own name; there is no such file.
         let command = keeper.run_command(&places(&stem, limits.memory_bytes)).map_err(sentence)?;
         let workload = Workload { executable, ..self.into_workload(command, limits.memory_bytes)? };
-        Ok(match in_sandbox(engine, &keeper, ticket, found, "", &workload, &limits).await? {
+        let ran = in_sandbox(engine, &keeper, ticket, reserved, found, "", &workload, &limits).await?;
+        Ok(match ran {
             None => Done::Cancelled,
             Some((report, kind)) => Done::Ran { report: Box::new(report), kind, compilation },
         })
@@ -83,6 +92,7 @@ impl Job {
     async fn build(
         &self,
         ticket: &Ticket,
+        reserved: Option<&Reserved<'_>>,
         engine: &Engine,
         command: Vec<String>,
     ) -> Result<Result<Built, Done>, String> {
@@ -107,8 +117,8 @@ impl Job {
             makes_executable: Some(PathBuf::from(OUTPUT)),
             ..Workload::default()
         };
-        let ran = in_sandbox(engine, &self.keeper, ticket, StartKind::Zygote, "-compile", &workload, limits)
-            .await?;
+        let (found, step) = (StartKind::Zygote, "-compile");
+        let ran = in_sandbox(engine, &self.keeper, ticket, reserved, found, step, &workload, limits).await?;
         let Some((mut report, _)) = ran else { return Ok(Err(Done::Cancelled)) };
         let made = report.made.take();
         let (status, detail) = judge(&report, limits);
@@ -172,10 +182,12 @@ fn c_strings(texts: Vec<String>) -> Result<Vec<CString>, String> {
 /// Runs a workload on a zygote, on another one when the first is lost before the program has started. `None`
 /// when the execution was cancelled before that. `found` is what the execution found when it came. The error is
 /// a sentence for the client.
+#[allow(clippy::too_many_arguments, reason = "each is another thing, and all are needed at every attempt")]
 async fn in_sandbox(
     engine: &Engine,
     keeper: &Arc<Keeper>,
     ticket: &Ticket,
+    reserved: Option<&Reserved<'_>>,
     found: StartKind,
     step: &str,
     workload: &Workload,
@@ -210,7 +222,9 @@ async fn in_sandbox(
             }
         };
         ticket.count_by(sandbox.meter());
-        match sandbox.run(workload, &limits.leaf(), &limits.run(), ticket.cancellation()).await {
+        let reserved = reserved.map(|reserved| reserved as &dyn Reservation);
+        let (leaf, run) = (limits.leaf(), limits.run());
+        match sandbox.run(workload, &leaf, &run, reserved, ticket.cancellation()).await {
             // Nothing of the program has run, so that it can be run on another.
             Ok((report, _)) if report.ended == Ended::ZygoteLost && !report.started => {
                 // A zygote's end is seen a moment after that of its sandboxes.

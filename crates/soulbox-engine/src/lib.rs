@@ -13,12 +13,15 @@
 mod accounting;
 mod admission;
 mod attendant;
+mod capacity;
 mod clock;
 mod compile;
 mod config;
 mod demand_file;
 mod engine;
 mod execution;
+mod expected_pools;
+mod fingerprint;
 mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -35,12 +38,14 @@ mod prepare;
 mod registry;
 mod request;
 mod roster;
+mod sizing;
 mod slots;
 mod state_file;
 mod trace_context;
 mod watching;
 
 pub use admission::{Refusal, RefusalReason};
+pub use capacity::{Capacity, CapacityError, CapacityRequest};
 pub use compile::Compilation;
 pub use config::{EngineConfig, Renewal};
 pub use engine::{Engine, StartError, SubmitError};
@@ -59,6 +64,7 @@ pub use request::{
     Argument, ExecutionRequest, OutputFiles, RequestError, SourceFile, Target, Tenant, Variable,
     WorkspacePath, WorkspacePathError,
 };
+pub use sizing::AdaptiveConfig;
 pub use slots::IdSupply;
 pub use soulbox_bundle::store::{Layer, StoredSource};
 pub use soulbox_bundle::{
@@ -67,5 +73,6 @@ pub use soulbox_bundle::{
 pub use soulbox_sandbox::{
     CgroupMode, CollectedFile, IoBytes, Pressure, RefusedSyscall, Rights, syscall_table,
 };
+pub use soulbox_sizing::{Answer, Here, Language as LanguageCost, Machine, Needed, Point};
 pub use trace_context::TraceContext;
 pub use watching::Alerts;

@@ -17,6 +17,7 @@ use crate::keeper::Keeper;
 use crate::live::LiveStatistics;
 use crate::metrics::ExecutionMetrics;
 use crate::request::{ExecutionRequest, Tenant};
+use crate::sizing::{Expected, Sizing};
 use crate::trace_context::TraceContext;
 use crate::watching::Watching;
 
@@ -31,15 +32,23 @@ pub struct Facts {
     pub trace_context: Option<TraceContext>,
     /// The same for the same program with the same input.
     pub(crate) program: u64,
+    /// What it was expected to take.
+    pub(crate) expected: Expected,
 }
 
 impl Facts {
-    pub(crate) fn new(request: &mut ExecutionRequest, keeper: &Keeper, program: u64) -> Self {
+    pub(crate) fn new(
+        request: &mut ExecutionRequest,
+        keeper: &Keeper,
+        program: u64,
+        expected: Expected,
+    ) -> Self {
         Facts {
             tenant: request.tenant.clone(),
             bundle_digest: keeper.bundle().digest(),
             trace_context: request.trace_context.take(),
             program,
+            expected,
         }
     }
 }
@@ -58,16 +67,23 @@ pub(crate) struct Observers {
     live: LiveStatistics,
     watching: Arc<Watching>,
     listener: Option<Arc<dyn Listener>>,
+    sizing: Sizing,
 }
 
 impl Observers {
-    pub(crate) fn new(config: &EngineConfig, accounts: Option<Accounts>, watching: Watching) -> Self {
+    pub(crate) fn new(
+        config: &EngineConfig,
+        accounts: Option<Accounts>,
+        watching: Watching,
+        sizing: Sizing,
+    ) -> Self {
         Observers {
             metrics: ExecutionMetrics::new(config),
             accounts: accounts.map(Arc::new),
             live: LiveStatistics::new(),
             watching: Arc::new(watching),
             listener: config.listener.clone(),
+            sizing,
         }
     }
 
@@ -103,6 +119,7 @@ impl Observers {
         if let Some(listener) = &self.listener {
             listener.ended(outcome, facts);
         }
+        self.sizing.ended(&facts.expected, outcome, !busy);
     }
 
     /// A request was turned away before it became an execution.
@@ -114,5 +131,10 @@ impl Observers {
 
     pub(crate) fn watching(&self) -> &Arc<Watching> {
         &self.watching
+    }
+
+    /// What is learnt of what runs take.
+    pub(crate) fn sizing(&self) -> &Sizing {
+        &self.sizing
     }
 }

@@ -178,10 +178,8 @@ impl Pool {
     /// That of a bundle, whichever version of it.
     pub(crate) fn share_of(&self, bundle: &str) -> Arc<Share> {
         let make = || {
-            let ParkedConfig { min, max, max_idle, .. } = self.config;
-            let bounds = Bounds { min, max, max_idle };
             Arc::new(Share {
-                demand: Mutex::new(Demand::new(bounds, self.before.of(bundle), self.began.elapsed())),
+                demand: Mutex::new(Demand::new(self.bounds(), self.before.of(bundle), self.began.elapsed())),
                 began: self.began,
                 is_used: self.is_used(),
                 allotted: AtomicUsize::new(0),
@@ -195,6 +193,18 @@ impl Pool {
             })
         };
         Arc::clone(self.shares().entry(bundle.to_owned()).or_insert_with(make))
+    }
+
+    /// Between which numbers the sandboxes of a bundle that wait are kept.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let ParkedConfig { min, max, max_idle, .. } = self.config;
+        Bounds { min, max, max_idle }
+    }
+
+    /// What a parked sandbox of a bundle takes of memory, as far as it is known.
+    pub(crate) fn cost_of(&self, bundle: &str) -> u64 {
+        let known = self.shares().get(bundle).map(|share| share.cost_bytes.load(Ordering::Relaxed));
+        known.unwrap_or(USUAL_COST_BYTES)
     }
 
     /// There is a zygote to make sandboxes of.

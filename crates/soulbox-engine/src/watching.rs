@@ -4,7 +4,6 @@
 //! decides nothing: that is `soulbox-watch`'s, which has no clock. An execution costs it one lock that nobody holds for
 //! long.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -20,8 +19,6 @@ use crate::admission::{Refusal, RefusalReason};
 use crate::clock::unix_time;
 use crate::engine::Engine;
 use crate::execution::{Outcome, StartKind, Status};
-use crate::keeper::Keeper;
-use crate::request::{ExecutionRequest, Layout, Tenant};
 use crate::state_file::{StateFile, StateFileError};
 
 const NAME: &str = "watch.json";
@@ -33,9 +30,6 @@ const SAVED_EVERY: Duration = Duration::from_secs(60);
 
 /// Alerts that wait for one who forwards them.
 const UNTOLD: usize = 256;
-
-/// So much of each part of a program is looked at: enough to tell programs apart, and never long.
-const LOOKED_AT: usize = 4096;
 
 /// All names of alerts, each of which has a gauge whether it fires or not.
 const ALERTS: [&str; 9] = [
@@ -79,19 +73,21 @@ pub(crate) struct Watching {
     began: Instant,
     file: StateFile,
     told: broadcast::Sender<Alert>,
+    capacity_is_promised: bool,
 }
 
 impl Watching {
     pub(crate) fn new(config: Config, state_dir: &Path, instance: &Path) -> Self {
         describe_metrics();
         let file = StateFile::new(state_dir, instance, NAME);
+        let capacity_is_promised = config.slo.capacity_per_s.is_some();
         let mut watch = Watch::new(config);
         if let Err(error) = resume(&mut watch, &file) {
             let (path, error) = (file.path().display(), error_chain(&error));
             tracing::warn!(%path, error, "what was watched before cannot be used, and is learnt anew");
         }
         let (told, _) = broadcast::channel(UNTOLD);
-        Watching { watch: Mutex::new(watch), began: Instant::now(), file, told }
+        Watching { watch: Mutex::new(watch), began: Instant::now(), file, told, capacity_is_promised }
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
@@ -207,37 +203,17 @@ impl Engine {
     }
 }
 
-/// The same for the same program with the same input, of one tenant: it costs the same each time it runs. Whoever aims
-/// for two that are alike has two of its own compared.
-pub(crate) fn program_hash(keeper: &Keeper, request: &ExecutionRequest, layout: &Layout) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let mut part = |bytes: &[u8]| {
-        bytes.len().hash(&mut hasher);
-        bytes.get(..LOOKED_AT).unwrap_or(bytes).hash(&mut hasher);
-    };
-    part(keeper.bundle().name().as_bytes());
-    part(request.tenant.as_ref().map_or("", Tenant::as_str).as_bytes());
-    part(layout.entrypoint.as_str().as_bytes());
-    for file in &layout.files {
-        part(file.path.as_str().as_bytes());
-        part(&file.content);
-    }
-    for argument in &request.args {
-        part(argument.as_c_string().as_bytes());
-    }
-    part(&request.stdin);
-    hasher.finish()
-}
-
 async fn tick(engine: Weak<Engine>, watching: Arc<Watching>) {
     let mut saved = Instant::now();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if engine.upgrade().is_none_or(|engine| engine.is_draining()) {
-            return;
+        let Some(engine) = engine.upgrade().filter(|engine| !engine.is_draining()) else { return };
+        if watching.capacity_is_promised {
+            watching.watch().set_capacity(engine.maximum_per_s());
         }
+        drop(engine);
         watching.tick();
         if saved.elapsed() >= SAVED_EVERY {
             saved = Instant::now();

@@ -9,10 +9,11 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::cgroup::{self, CgroupError, CgroupMode, Charges, Leaf, LeafLimits, Tree, ZygoteCharge};
 use crate::container::end_left_containers;
@@ -119,6 +120,18 @@ impl Instance {
     /// nothing counts [`LeafUsage`](crate::LeafUsage).
     pub fn cgroup_mode(&self) -> Result<CgroupMode, &CgroupError> {
         self.tree.as_ref().map(Tree::mode)
+    }
+
+    /// Cpu time that this process, its zygotes and all their sandboxes have used so far, where there are cgroups to
+    /// count it.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let own = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?;
+        Some(self.tree.as_ref().ok()?.cpu_time().ok()? + Duration::from(own))
+    }
+
+    /// Memory that is charged to the zygotes, where there are cgroups to count it: also what their sandboxes share with them.
+    pub fn zygotes_bytes(&self) -> Option<u64> {
+        self.tree.as_ref().ok()?.zygotes_bytes()
     }
 
     /// `linux.cgroupsPath` for the container of a zygote.

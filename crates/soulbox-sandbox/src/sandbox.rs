@@ -18,12 +18,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage, MemoryTime, Meter};
+use crate::cgroup::{CgroupError, Leaf, LeafLimits, LeafUsage, Meter};
 use crate::collect::{Collected, collect};
 use crate::executable::Executable;
 use crate::input::{StdinPipe, stdin_pipe};
 use crate::instance::open_files_limit;
 use crate::memory_file::memory_file;
+use crate::memory_watch::{MemoryWatch, Reservation};
 use crate::output::OutputPipe;
 use crate::pidfd::KillOnDrop;
 use crate::refused::{forget_refusals, refused_syscalls};
@@ -212,7 +213,8 @@ impl Sandbox {
         self.pidfd.has_ended()
     }
 
-    /// Runs one workload and waits until no process of it is left but pid 1, which is about to go.
+    /// Runs one workload and waits until no process of it is left but pid 1, which is about to go. Whoever has set
+    /// memory aside for it is told when it takes more.
     ///
     /// # Errors
     /// [`RunError`] when the daemon, not the program, failed.
@@ -221,11 +223,13 @@ impl Sandbox {
         workload: &Workload,
         leaf: &LeafLimits,
         limits: &RunLimits,
+        reservation: Option<&dyn Reservation>,
         cancel: &CancellationToken,
     ) -> Result<(RunReport, Remains), RunError> {
         let handed_over = Instant::now();
         let stdin = self.hand_over(workload, leaf, limits).await?;
-        let mut watch = Watch::new(limits, handed_over, self.workspace.take());
+        let memory = MemoryWatch::new(reservation, leaf.memory_bytes);
+        let mut watch = Watch::new(limits, memory, handed_over, self.workspace.take());
         watch.refusals = self.refusals.take();
         let seen = watch.run(&mut self, stdin, cancel).await;
         if seen.is_err() {
@@ -242,7 +246,7 @@ impl Sandbox {
         }
         let mut usage = self.leaf.as_ref().map(Leaf::usage).transpose();
         if let Ok(Some(usage)) = &mut usage {
-            usage.memory_byte_seconds = watch.memory.until(watch.run_time(), usage.memory_peak_bytes);
+            usage.memory_byte_seconds = watch.memory.byte_seconds(watch.run_time(), usage.memory_peak_bytes);
         }
         let (disk_written_bytes, disk_full) = watch.disk_usage(workload);
         let (collected, made) = watch.collect(workload).await;
@@ -366,8 +370,7 @@ struct Watch<'a> {
     /// The run may last until then.
     deadline: Instant,
     next_cpu_check: Instant,
-    memory: MemoryTime,
-    next_look_at_memory: Instant,
+    memory: MemoryWatch<'a>,
 }
 
 struct Exited {
@@ -376,7 +379,12 @@ struct Exited {
 }
 
 impl<'a> Watch<'a> {
-    fn new(limits: &'a RunLimits, handed_over: Instant, workspace: Option<OwnedFd>) -> Self {
+    fn new(
+        limits: &'a RunLimits,
+        memory: MemoryWatch<'a>,
+        handed_over: Instant,
+        workspace: Option<OwnedFd>,
+    ) -> Self {
         let deadline = handed_over + SETUP_TIMEOUT;
         Watch {
             limits,
@@ -389,8 +397,7 @@ impl<'a> Watch<'a> {
             killed_at: None,
             deadline,
             next_cpu_check: deadline,
-            memory: MemoryTime::default(),
-            next_look_at_memory: deadline,
+            memory,
         }
     }
 
@@ -422,6 +429,12 @@ impl<'a> Watch<'a> {
                 leaf = self.look_due(sandbox.leaf.as_ref()), if may_end && self.started.is_some() => {
                     self.look(leaf)?
                 }
+                () = self.memory.alarmed(), if may_end => {
+                    if let Some(leaf) = &sandbox.leaf {
+                        self.memory.alarm(leaf);
+                    }
+                    None
+                }
                 () = out_of_memory(sandbox.oom_event.as_ref()), if may_end => Some(Ended::OutOfMemory),
                 () = cancel.cancelled(), if may_end => Some(Ended::Cancelled),
                 _ = sandbox.pidfd.0.readable() => break,
@@ -451,7 +464,7 @@ impl<'a> Watch<'a> {
                 self.workspace = packet.fds.into_iter().next().or(self.workspace.take());
                 self.deadline = started + self.limits.wall_time;
                 self.next_cpu_check = started + self.earliest_use_of(self.limits.cpu_time);
-                self.next_look_at_memory = started + self.memory.next_look();
+                self.memory.started(started);
             }
             Ok(SandboxMessage::Exited { status, signaled, at_ns }) => {
                 let ended = if signaled { Ended::Signaled(status) } else { Ended::Exited(status) };
@@ -473,7 +486,7 @@ impl<'a> Watch<'a> {
 
     /// Resolves when cpu time or memory is to be looked at, with what counts it; never, where nothing does.
     fn look_due<'l>(&self, leaf: Option<&'l Leaf>) -> impl Future<Output = &'l Leaf> + use<'l> {
-        let due = self.next_cpu_check.min(self.next_look_at_memory);
+        let due = self.memory.next_look().map_or(self.next_cpu_check, |look| look.min(self.next_cpu_check));
         async move {
             match leaf {
                 Some(leaf) => {
@@ -488,13 +501,7 @@ impl<'a> Watch<'a> {
     /// Looks at what is due.
     fn look(&mut self, leaf: &Leaf) -> Result<Option<Ended>, CgroupError> {
         let now = Instant::now();
-        if let Some(started) = self.started.filter(|_| now >= self.next_look_at_memory) {
-            // What cannot be read ends no run: it is no limit.
-            if let Ok(bytes) = leaf.memory_bytes() {
-                self.memory.see(now.saturating_duration_since(started), bytes);
-            }
-            self.next_look_at_memory = (started + self.memory.next_look()).max(now + MIN_CPU_CHECK);
-        }
+        self.memory.look(leaf, now);
         if now < self.next_cpu_check {
             return Ok(None);
         }

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Cost(CostArgs),
     /// Show what a running server does: what runs, with how much, and end it by a key
     Top(TopArgs),
+    /// What a running server's machine can do, and what a load needs
+    Capacity(CapacityArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -197,6 +199,22 @@ pub(crate) struct TopArgs {
     /// What comes first: the most memory, cpu or time
     #[arg(long, value_name = "BY", default_value = "memory")]
     pub(crate) sort: Sort,
+}
+
+/// A load to be judged.
+#[derive(Debug, Args)]
+pub(crate) struct CapacityArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Requests in a second [default: as many as the machine serves best]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rps: Option<f64>,
+    /// Languages and their shares, for example python=0.8,javascript=0.2 [default: as they were seen]
+    #[arg(long, value_name = "MIX")]
+    pub(crate) mix: Option<String>,
+    /// A bound for the 99th percentile of latency, milliseconds
+    #[arg(long, value_name = "MS")]
+    pub(crate) p99_ms: Option<f64>,
 }
 
 /// What is to be said of `bench` beyond its description.

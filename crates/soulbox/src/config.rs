@@ -15,7 +15,7 @@ use serde::Deserialize;
 use soulbox_api::ApiKey;
 use soulbox_bundle::store::BundleName;
 use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
-use soulbox_engine::{EngineConfig, IdSupply, Limits, ParkedConfig, Rights};
+use soulbox_engine::{AdaptiveConfig, EngineConfig, IdSupply, Limits, ParkedConfig, Rights};
 use soulbox_traces::TracesConfig;
 use soulbox_webhook::WebhookConfig;
 
@@ -48,6 +48,7 @@ struct RawConfig {
     max_listeners: Option<usize>,
     max_request_memory: Option<ByteSize>,
     max_output_memory: Option<ByteSize>,
+    adaptive: Option<RawAdaptive>,
     drain_grace: Option<String>,
     first_host_id: Option<u32>,
     allow_unenforced: Vec<String>,
@@ -88,6 +89,16 @@ struct RawParkedBounds {
     max: Option<usize>,
     max_idle: Option<String>,
     max_memory: Option<ByteSize>,
+}
+
+/// How memory for executions is shared out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAdaptive {
+    enabled: Option<bool>,
+    memory: Option<ByteSize>,
+    confidence: Option<f64>,
+    overcommit: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -169,6 +180,9 @@ impl ServeConfig {
         }
         engine.max_request_bytes = raw.max_request_memory.map_or(engine.max_request_bytes, bytes);
         engine.max_output_bytes = raw.max_output_memory.map_or(engine.max_output_bytes, bytes);
+        if let Some(adaptive) = raw.adaptive {
+            engine.adaptive = adaptive.resolve(engine.adaptive).context("adaptive")?;
+        }
         if let Some(first) = raw.first_host_id {
             anyhow::ensure!(
                 first >= 1 << 16,
@@ -290,6 +304,21 @@ impl RawParked {
     }
 }
 
+impl RawAdaptive {
+    fn resolve(self, usual: AdaptiveConfig) -> anyhow::Result<AdaptiveConfig> {
+        let adaptive = AdaptiveConfig {
+            enabled: self.enabled.unwrap_or(usual.enabled),
+            memory_bytes: self.memory.map(|size| size.as_u64()),
+            confidence: self.confidence.unwrap_or(usual.confidence),
+            overcommit: self.overcommit.unwrap_or(usual.overcommit),
+        };
+        anyhow::ensure!(adaptive.memory_bytes != Some(0), "memory is more than nothing");
+        anyhow::ensure!((0.5..=0.999).contains(&adaptive.confidence), "confidence is from 0.5 to 0.999");
+        anyhow::ensure!((1.0..=1000.0).contains(&adaptive.overcommit), "overcommit is from 1 to 1000");
+        Ok(adaptive)
+    }
+}
+
 impl RawLimitSet {
     fn apply(self, limits: &mut Limits) -> anyhow::Result<()> {
         if let Some(time) = self.wall_time {
@@ -402,6 +431,20 @@ mod tests {
             let error = format!("{:#}", parked(&format!("[parked]\n{wrong}")).unwrap_err());
             assert!(error.contains("max") && error.contains("parked"), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn memory_for_runs_is_shared_out_within_reason() {
+        let adaptive = |text: &str| load(&format!("[adaptive]\n{text}")).map(|config| config.engine.adaptive);
+        assert_eq!(load("").unwrap().engine.adaptive, AdaptiveConfig::default());
+        assert!(!adaptive("enabled = false").unwrap().enabled);
+        assert_eq!(adaptive("memory = \"2 GiB\"").unwrap().memory_bytes, Some(2 << 30));
+        assert_eq!(adaptive("overcommit = 1").unwrap().overcommit, 1.0);
+        for wrong in ["memory = \"0\"", "confidence = 1.0", "confidence = nan", "overcommit = 0.5"] {
+            let error = format!("{:#}", adaptive(wrong).unwrap_err());
+            assert!(error.contains("adaptive") && error.contains(&wrong[..6]), "{wrong}: {error}");
+        }
+        assert!(adaptive("margin = 3").is_err());
     }
 
     #[test]

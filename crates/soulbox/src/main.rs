@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Command::Accounting(args) => commands::accounting::accounting(&args),
         Command::Cost(args) => commands::cost::cost(&args),
         Command::Top(args) => commands::top::top(args),
+        Command::Capacity(args) => commands::capacity::capacity(&args),
         Command::Completions { shell } => commands::completions(shell),
     };
     result.unwrap_or_else(|error| {

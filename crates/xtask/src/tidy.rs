@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 mod specification;
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     (
         "soulbox",
         &[
@@ -35,9 +35,17 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("soulbox-top", &["soulbox-client"]),
     (
         "soulbox-engine",
-        &["soulbox-accounting", "soulbox-bundle", "soulbox-demand", "soulbox-sandbox", "soulbox-watch"],
+        &[
+            "soulbox-accounting",
+            "soulbox-bundle",
+            "soulbox-demand",
+            "soulbox-sandbox",
+            "soulbox-sizing",
+            "soulbox-watch",
+        ],
     ),
     ("soulbox-demand", &[]),
+    ("soulbox-sizing", &[]),
     ("soulbox-build", &["soulbox-bundle", "soulbox-image", "soulbox-sandbox"]),
     ("soulbox-bundle", &[]),
     ("soulbox-image", &["soulbox-bundle", "soulbox-sandbox"]),
@@ -211,6 +219,7 @@ fn errors_are_enumerated() {
         "soulbox-demand",
         "soulbox-image",
         "soulbox-sandbox",
+        "soulbox-sizing",
         "soulbox-protocol",
         "soulbox-watch",
         "soulbox-webhook",

@@ -30,6 +30,7 @@ pub(crate) async fn show_metrics(State(app): State<App>) -> Response {
     gauge!("soulbox_executions_queued").set(queued as f64);
     gauge!("soulbox_executions_running").set(running as f64);
     gauge!("soulbox_ready").set(f64::from(u8::from(app.engine.is_ready())));
+    gauge!("soulbox_adaptive_reserved_bytes").set(app.engine.reserved_bytes() as f64);
     gauge!("soulbox_queue_estimated_wait_seconds").set(app.engine.estimated_wait());
     let text = app.metrics.map(|metrics| metrics.render()).unwrap_or_default();
     ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response()

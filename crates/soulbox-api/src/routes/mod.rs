@@ -4,6 +4,7 @@
 
 mod accounting;
 mod bundles;
+mod capacity;
 mod dashboard;
 mod executions;
 mod health;
@@ -32,6 +33,7 @@ pub(crate) use accounting::{__path_show_accounting, show_accounting};
 pub(crate) use bundles::{
     __path_get_bundle, __path_list_bundles, __path_reload_bundle, get_bundle, list_bundles, reload_bundle,
 };
+pub(crate) use capacity::{__path_show_capacity, show_capacity};
 pub(crate) use dashboard::{
     __path_show_dashboard, __path_show_dashboard_file, show_dashboard, show_dashboard_file,
 };
@@ -92,6 +94,7 @@ pub fn router(engine: Arc<Engine>, config: ApiConfig) -> Router {
         .route("/v1/bundles/{name}/reload", post(reload_bundle))
         .route("/v1/languages", get(list_languages))
         .route("/v1/accounting", get(show_accounting))
+        .route("/v1/capacity", get(show_capacity))
         .route("/v1/live", get(get_live))
         .route("/v1/live/events", get(follow_live))
         .route("/v1/slo", get(get_slo))

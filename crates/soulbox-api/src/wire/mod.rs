@@ -5,6 +5,7 @@
 mod accounting;
 mod alerts;
 mod bundle;
+mod capacity;
 mod compilation;
 mod content;
 mod execution;
@@ -22,6 +23,7 @@ mod state;
 pub(crate) use accounting::Accounting;
 pub(crate) use alerts::{AlertList, notice};
 pub(crate) use bundle::{Bundle, BundleList};
+pub(crate) use capacity::Capacity;
 pub(crate) use execution::Execution;
 pub use execution::execution_json;
 pub(crate) use language::{Health, LanguageList};

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::request::Tenant;
-use queue::{Demand, Queue};
+use queue::Queue;
+pub(crate) use queue::{Demand, Revise};
 
 /// When to come again is told in this range: sooner is a burden, and later is a guess.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -36,6 +37,8 @@ pub(crate) struct Bounds {
     pub(crate) max_request_bytes: usize,
     /// Bytes that the outputs of all executions that run may reach.
     pub(crate) max_output_bytes: usize,
+    /// Bytes of memory that are set aside for the sandboxes of all executions that run, when one comes to run.
+    pub(crate) max_run_bytes: usize,
     /// Whether there are several tenants, which leave something to each other.
     pub(crate) shared: bool,
 }
@@ -114,8 +117,8 @@ pub(crate) struct Place {
     queue: Arc<Mutex<Queue>>,
     tenant: Option<Tenant>,
     number: u64,
-    demand: Demand,
-    turn: oneshot::Receiver<()>,
+    demand: Mutex<Demand>,
+    turn: oneshot::Receiver<usize>,
 }
 
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
@@ -134,18 +137,18 @@ impl Admission {
         lock(&self.queue).check(&tenant.cloned(), Demand::default(), Instant::now()).map(drop)
     }
 
-    /// Takes a place in the queue for a request of so many bytes, whose outputs can reach so many. Those who
-    /// can run at once pass through it, so a queue of length 0 admits as many as can run.
+    /// Takes a place in the queue for a request that needs so much, and of memory for its run what `revise` says when
+    /// it has waited. Those who can run at once pass through it, so a queue of length 0 admits as many as can run.
     pub(crate) fn enter(
         &self,
         tenant: Option<&Tenant>,
-        request_bytes: usize,
-        output_bytes: usize,
+        demand: Demand,
+        revise: Option<Revise>,
     ) -> Result<Place, Refusal> {
-        let (tenant, demand) = (tenant.cloned(), Demand { request_bytes, output_bytes });
+        let tenant = tenant.cloned();
         let (wake, turn) = oneshot::channel();
-        let (number, demand) = lock(&self.queue).enter(&tenant, demand, wake, Instant::now())?;
-        Ok(Place { queue: Arc::clone(&self.queue), tenant, number, demand, turn })
+        let (number, demand) = lock(&self.queue).enter(&tenant, demand, revise, wake, Instant::now())?;
+        Ok(Place { queue: Arc::clone(&self.queue), tenant, number, demand: Mutex::new(demand), turn })
     }
 
     /// Executions that wait.
@@ -162,21 +165,58 @@ impl Admission {
     pub(crate) fn estimated_wait(&self) -> Duration {
         lock(&self.queue).estimated_wait()
     }
+
+    /// Memory that is set aside for all that run.
+    pub(crate) fn run_bytes(&self) -> usize {
+        lock(&self.queue).run_bytes()
+    }
+
+    /// Whether the host is short of memory, by what was told last.
+    pub(crate) fn is_host_short(&self) -> bool {
+        lock(&self.queue).is_host_short()
+    }
+
+    /// The host is short of memory, or not any more. As long as it is, nobody else comes to run, unless nothing does.
+    pub(crate) fn set_host_short(&self, short: bool) {
+        lock(&self.queue).set_host_short(short, Instant::now());
+    }
 }
 
 impl Place {
     /// Waits for the turn to run.
     pub(crate) async fn turn(&mut self) {
-        if (&mut self.turn).await.is_err() {
+        match (&mut self.turn).await {
+            Ok(run_bytes) => self.demand().run_bytes = run_bytes,
             // The queue keeps the sender until the turn comes or this place is dropped.
-            std::future::pending::<()>().await;
+            Err(_) => std::future::pending::<()>().await,
         }
+    }
+
+    /// Memory that is set aside for its sandbox.
+    pub(crate) fn run_bytes(&self) -> usize {
+        self.demand().run_bytes
+    }
+
+    /// Sets more aside, for one that runs and takes more than was thought. Others wait for it to end.
+    pub(crate) fn grow(&self, run_bytes: usize) {
+        let mut demand = self.demand();
+        *demand = lock(&self.queue).grow(&self.tenant, *demand, run_bytes);
+    }
+
+    fn demand(&self) -> MutexGuard<'_, Demand> {
+        self.demand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.queue).leave(&self.tenant, self.number, self.demand, Instant::now());
+        let mut demand = *self.demand();
+        let mut queue = lock(&self.queue);
+        // Its turn may have come without its knowledge.
+        if let Ok(run_bytes) = self.turn.try_recv() {
+            demand.run_bytes = run_bytes;
+        }
+        queue.leave(&self.tenant, self.number, demand, Instant::now());
     }
 }
 

@@ -10,10 +10,15 @@
 //! memory (Choudhury and Hahne's dynamic thresholds): one alone comes to three quarters, two to three sevenths
 //! each, and something is always left for the next. A tenant that has nothing may take the last.
 //!
+//! Memory for runs is set aside by what each will probably take, and a run that takes more is given more at once: what
+//! is held may then be more than there is, and nobody else comes to run until it is less. The same when the host itself
+//! is short of memory; but when nothing runs, one always may, since nothing would ever free anything else.
+//!
 //! An operation takes O(log n) for n that wait, and a look at each of the tenants that wait: those are as many as the
 //! operator has given out keys.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -27,11 +32,13 @@ const SHARE: usize = 3;
 
 /// What an execution takes of memory.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Demand {
+pub(crate) struct Demand {
     /// While it waits and runs.
-    pub(super) request_bytes: usize,
-    /// While it runs.
-    pub(super) output_bytes: usize,
+    pub(crate) request_bytes: usize,
+    /// While it runs: what its outputs can reach.
+    pub(crate) output_bytes: usize,
+    /// While it runs: what is set aside for its sandbox.
+    pub(crate) run_bytes: usize,
 }
 
 /// What is held, by one tenant or by all.
@@ -41,6 +48,7 @@ struct Held {
     waiting: usize,
     request_bytes: usize,
     output_bytes: usize,
+    run_bytes: usize,
 }
 
 /// A tenant that holds something.
@@ -51,11 +59,22 @@ struct Line {
     waiting: BTreeMap<u64, Waiting>,
 }
 
-#[derive(Debug)]
 struct Waiting {
     since: Instant,
-    output_bytes: usize,
-    wake: oneshot::Sender<()>,
+    demand: Demand,
+    /// What it needs by what is known when it comes to its turn.
+    revise: Option<Revise>,
+    /// Told what is set aside for it.
+    wake: oneshot::Sender<usize>,
+}
+
+/// Says how much memory an execution that waits will take, by what was learnt meanwhile.
+pub(crate) type Revise = Box<dyn Fn() -> usize + Send>;
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("since", &self.since).field("demand", &self.demand).finish()
+    }
 }
 
 /// Whether there is room for more of something.
@@ -67,7 +86,7 @@ enum Room {
     Full,
 }
 
-/// A tenant whose next execution needs more memory for output than is free, and how many of others have passed it.
+/// A tenant whose next execution needs more memory than is free, and how many of others have passed it.
 #[derive(Debug)]
 struct Short {
     tenant: Option<Tenant>,
@@ -85,6 +104,8 @@ pub(super) struct Queue {
     turns: VecDeque<Option<Tenant>>,
     /// The first that was found to be short of memory, until its turn.
     short: Option<Short>,
+    /// Whether the host is short of memory.
+    host_is_short: bool,
     next_number: u64,
 }
 
@@ -97,6 +118,7 @@ impl Queue {
             lines: HashMap::new(),
             turns: VecDeque::new(),
             short: None,
+            host_is_short: false,
             next_number: 0,
         }
     }
@@ -107,6 +129,16 @@ impl Queue {
 
     pub(super) fn running(&self) -> usize {
         self.all.running
+    }
+
+    /// What is set aside for all that run.
+    pub(super) fn run_bytes(&self) -> usize {
+        self.all.run_bytes
+    }
+
+    /// Whether the host is short of memory.
+    pub(super) fn is_host_short(&self) -> bool {
+        self.host_is_short
     }
 
     /// Whether nobody holds anything, and nothing is kept of who did.
@@ -145,7 +177,8 @@ impl Queue {
         }
         let pressing = self.pressing();
         if own.waiting == 0
-            && self.may_run(own, demand.output_bytes) == Room::Free
+            && !self.is_held_back()
+            && self.may_run(own, demand) == Room::Free
             && pressing.is_none_or(|short| self.next_may_run(&short.tenant) != Room::Full)
         {
             return Ok(true);
@@ -173,10 +206,12 @@ impl Queue {
         &mut self,
         tenant: &Option<Tenant>,
         mut demand: Demand,
-        wake: oneshot::Sender<()>,
+        revise: Option<Revise>,
+        wake: oneshot::Sender<usize>,
         now: Instant,
     ) -> Result<(u64, Demand), Refusal> {
         demand.output_bytes = demand.output_bytes.min(self.bounds.max_output_bytes);
+        demand.run_bytes = demand.run_bytes.min(self.bounds.max_run_bytes);
         let at_once = self.check(tenant, demand, now)?;
         let number = self.next_number;
         self.next_number += 1;
@@ -185,8 +220,7 @@ impl Queue {
             held.request_bytes += demand.request_bytes;
             held.waiting += 1;
         }
-        let output_bytes = demand.output_bytes;
-        line.waiting.insert(number, Waiting { since: now, output_bytes, wake });
+        line.waiting.insert(number, Waiting { since: now, demand, revise, wake });
         if line.held.waiting == 1 {
             self.turns.push_back(tenant.clone());
         }
@@ -209,6 +243,7 @@ impl Queue {
             } else {
                 held.running -= 1;
                 held.output_bytes -= demand.output_bytes;
+                held.run_bytes -= demand.run_bytes;
             }
         }
         if waited {
@@ -221,14 +256,52 @@ impl Queue {
         if line.held == Held::default() {
             self.lines.remove(tenant);
         }
+        self.give_turns(now);
+    }
+
+    /// Sets more aside for one that runs, whether there is any left or not. Returns what it holds now.
+    pub(super) fn grow(&mut self, tenant: &Option<Tenant>, mut demand: Demand, run_bytes: usize) -> Demand {
+        let Some(line) = self.lines.get_mut(tenant) else { return demand };
+        let more = run_bytes.saturating_sub(demand.run_bytes);
+        for held in [&mut self.all, &mut line.held] {
+            held.run_bytes += more;
+        }
+        demand.run_bytes += more;
+        demand
+    }
+
+    /// The host is short of memory, or not any more.
+    pub(super) fn set_host_short(&mut self, short: bool, now: Instant) {
+        self.host_is_short = short;
+        self.give_turns(now);
+    }
+
+    fn give_turns(&mut self, now: Instant) {
         let mut number = 0;
+        self.revise();
         while let Some(at) = self.next_turn() {
             self.give_turn(at);
+            self.revise();
             number += 1;
         }
         if number > 0 {
             self.pace.left(number, now);
         }
+    }
+
+    /// Has those that come next need what is known now: they may have waited since nothing was.
+    fn revise(&mut self) {
+        for tenant in &self.turns {
+            let next = self.lines.get_mut(tenant).and_then(|line| line.waiting.values_mut().next());
+            if let Some(Waiting { demand, revise: Some(revise), .. }) = next {
+                demand.run_bytes = revise().min(self.bounds.max_run_bytes);
+            }
+        }
+    }
+
+    /// Whether nobody may come to run, whatever it needs.
+    fn is_held_back(&self) -> bool {
+        self.host_is_short && self.all.running > 0
     }
 
     /// How many would run before another one of a tenant that holds this, at most.
@@ -251,20 +324,27 @@ impl Queue {
 
     /// Whether one of a tenant that holds this may run now. `Full` is about memory alone: places to run become free
     /// one by one, and so nobody can pass another by taking fewer.
-    fn may_run(&self, own: Held, output_bytes: usize) -> Room {
+    fn may_run(&self, own: Held, demand: Demand) -> Room {
         let places = self.room(self.bounds.max_concurrent, (self.all.running, own.running, 1));
         let most = self.bounds.max_concurrent_per_tenant.unwrap_or(usize::MAX);
         if places != Room::Free || own.running >= most {
             return Room::OthersOnly;
         }
-        self.room(self.bounds.max_output_bytes, (self.all.output_bytes, own.output_bytes, output_bytes))
+        let output = (self.all.output_bytes, own.output_bytes, demand.output_bytes);
+        let run = (self.all.run_bytes, own.run_bytes, demand.run_bytes);
+        let output = self.room(self.bounds.max_output_bytes, output);
+        match (output, self.room(self.bounds.max_run_bytes, run)) {
+            (Room::Full, _) | (_, Room::Full) => Room::Full,
+            (Room::OthersOnly, _) | (_, Room::OthersOnly) => Room::OthersOnly,
+            (Room::Free, Room::Free) => Room::Free,
+        }
     }
 
     /// The same of a waiting tenant's next one.
     fn next_may_run(&self, tenant: &Option<Tenant>) -> Room {
         let line = self.lines.get(tenant);
         let next = line.and_then(|line| line.waiting.values().next().map(|next| (line.held, next)));
-        next.map_or(Room::OthersOnly, |(held, next)| self.may_run(held, next.output_bytes))
+        next.map_or(Room::OthersOnly, |(held, next)| self.may_run(held, next.demand))
     }
 
     /// Who is short of memory, when so many others have passed it that they have to wait for it now.
@@ -274,7 +354,7 @@ impl Queue {
 
     /// Where among [`Queue::turns`] the tenant is whose turn it is, when there is a place.
     pub(super) fn next_turn(&mut self) -> Option<usize> {
-        if self.all.running >= self.bounds.max_concurrent {
+        if self.all.running >= self.bounds.max_concurrent || self.is_held_back() {
             return None;
         }
         if let Some(short) = self.pressing() {
@@ -304,10 +384,11 @@ impl Queue {
         for held in [&mut self.all, &mut line.held] {
             held.waiting -= 1;
             held.running += 1;
-            held.output_bytes += next.output_bytes;
+            held.output_bytes += next.demand.output_bytes;
+            held.run_bytes += next.demand.run_bytes;
         }
         // Who does not listen any more leaves in a moment.
-        let _ = next.wake.send(());
+        let _ = next.wake.send(next.demand.run_bytes);
         match &mut self.short {
             Some(short) if short.tenant == tenant => self.short = None,
             Some(short) => short.passed += 1,

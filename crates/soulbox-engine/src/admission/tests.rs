@@ -14,13 +14,18 @@ const UNBOUND: Bounds = Bounds {
     max_queue_wait: None,
     max_request_bytes: 100,
     max_output_bytes: 100,
+    max_run_bytes: usize::MAX,
     shared: false,
 };
 
 impl Place {
     fn may_run(&mut self) -> bool {
         // Closed when its turn was told of before.
-        !matches!(self.turn.try_recv(), Err(TryRecvError::Empty))
+        let turn = self.turn.try_recv();
+        if let Ok(run_bytes) = turn {
+            self.demand().run_bytes = run_bytes;
+        }
+        turn != Err(TryRecvError::Empty)
     }
 }
 
@@ -32,8 +37,16 @@ fn shared(max_concurrent: usize, max_queued: usize) -> Admission {
     Admission::new(Bounds { max_concurrent, max_queued, shared: true, ..UNBOUND })
 }
 
+fn demand(request_bytes: usize, output_bytes: usize) -> Demand {
+    Demand { request_bytes, output_bytes, run_bytes: 0 }
+}
+
+fn run(run_bytes: usize) -> Demand {
+    Demand { run_bytes, ..Demand::default() }
+}
+
 fn enter(admission: &Admission, tenant: &str) -> Result<Place, &'static str> {
-    let place = admission.enter(Some(&Tenant::new(tenant)), 0, 0);
+    let place = admission.enter(Some(&Tenant::new(tenant)), Demand::default(), None);
     place.map_err(|refusal| refusal.reason.as_str())
 }
 
@@ -78,7 +91,8 @@ fn without_a_queue_only_free_places_admit() {
 #[test]
 fn requests_are_bounded_by_their_bytes_until_they_have_run() {
     let admission = admission(10, 10);
-    let enter = |bytes| admission.enter(None, bytes, 1).map_err(|refusal| refusal.reason.as_str());
+    let enter =
+        |bytes| admission.enter(None, demand(bytes, 1), None).map_err(|refusal| refusal.reason.as_str());
     let running = enter(60).unwrap();
     assert_eq!(enter(41).unwrap_err(), "request_memory");
     assert!(enter(40).is_ok());
@@ -89,13 +103,13 @@ fn requests_are_bounded_by_their_bytes_until_they_have_run() {
 #[test]
 fn outputs_that_could_be_too_large_together_run_one_after_the_other() {
     let admission = admission(10, 10);
-    let first = admission.enter(None, 1, 60).unwrap();
-    let mut second = admission.enter(None, 1, 60).unwrap();
+    let first = admission.enter(None, demand(1, 60), None).unwrap();
+    let mut second = admission.enter(None, demand(1, 60), None).unwrap();
     assert!(!second.may_run());
     drop(first);
     assert!(second.may_run());
     drop(second);
-    assert!(admission.enter(None, 1, usize::MAX).unwrap().may_run());
+    assert!(admission.enter(None, demand(1, usize::MAX), None).unwrap().may_run());
 }
 
 #[test]
@@ -151,7 +165,7 @@ fn a_bound_for_each_tenant_is_kept() {
 #[test]
 fn memory_for_requests_is_shared_too() {
     let admission = shared(100, 100);
-    let enter = |tenant, bytes| admission.enter(Some(&Tenant::new(tenant)), bytes, 0);
+    let enter = |tenant, bytes| admission.enter(Some(&Tenant::new(tenant)), demand(bytes, 0), None);
     let _first = enter("a", 70).unwrap();
     assert_eq!(enter("a", 20).unwrap_err().reason.as_str(), "key_share");
     assert!(enter("b", 20).is_ok());
@@ -160,9 +174,89 @@ fn memory_for_requests_is_shared_too() {
 #[test]
 fn one_that_needs_much_memory_is_passed_only_so_often() {
     let admission = Admission::new(Bounds { max_concurrent: 4, max_queued: 1000, ..UNBOUND });
-    let small = || admission.enter(Some(&Tenant::new("small")), 0, 10).unwrap();
+    let small = || admission.enter(Some(&Tenant::new("small")), demand(0, 10), None).unwrap();
     let mut running: Vec<_> = (0..4).map(|_| small()).collect();
-    let mut large = admission.enter(Some(&Tenant::new("large")), 0, 100).unwrap();
+    let mut large = admission.enter(Some(&Tenant::new("large")), demand(0, 100), None).unwrap();
+    let comes_to_run = (0..12).any(|_| {
+        running.push(small());
+        running.remove(0);
+        large.may_run()
+    });
+    assert!(comes_to_run, "12 have passed it, and 4 may");
+}
+
+#[test]
+fn memory_is_set_aside_for_runs_and_who_finds_none_waits() {
+    let admission = Admission::new(Bounds { max_run_bytes: 100, ..UNBOUND });
+    let first = admission.enter(None, run(60), None).unwrap();
+    let mut second = admission.enter(None, run(60), None).unwrap();
+    assert!(!second.may_run());
+    drop(first);
+    assert!(second.may_run());
+    drop(second);
+    let mut large = admission.enter(None, run(1000), None).unwrap();
+    assert!(large.may_run(), "alone, it has all that there is");
+    assert_eq!((large.run_bytes(), admission.run_bytes()), (100, 100));
+}
+
+#[test]
+fn a_run_that_takes_more_than_was_thought_has_it_and_others_wait() {
+    let admission = Admission::new(Bounds { max_run_bytes: 100, ..UNBOUND });
+    let enter = || admission.enter(None, run(20), None).unwrap();
+    let (mut first, mut second) = (enter(), enter());
+    assert!(first.may_run() && second.may_run());
+    first.grow(150);
+    assert_eq!((first.run_bytes(), admission.run_bytes()), (150, 170));
+    let mut third = admission.enter(None, run(1), None).unwrap();
+    assert!(!third.may_run());
+    second.grow(10);
+    assert_eq!(second.run_bytes(), 20, "nothing is taken back");
+    drop(second);
+    assert!(!third.may_run());
+    drop(first);
+    assert!(third.may_run());
+    drop(third);
+    assert!(lock(&admission.queue).is_empty());
+}
+
+#[test]
+fn who_has_waited_needs_what_is_known_then() {
+    let admission = Admission::new(Bounds { max_run_bytes: 100, ..UNBOUND });
+    let first = admission.enter(None, run(60), None).unwrap();
+    let waiting = |bytes: usize| admission.enter(None, run(60), Some(Box::new(move || bytes))).unwrap();
+    let mut others = [waiting(20), waiting(30), waiting(70)];
+    assert!(others.iter_mut().all(|place| !place.may_run()));
+    drop(first);
+    assert_eq!(others.each_mut().map(Place::may_run), [true, true, false]);
+    assert_eq!(admission.run_bytes(), 50);
+    // Also of one that leaves before it has heard of its turn.
+    let [a, b, c] = others;
+    drop(b);
+    assert_eq!((a.run_bytes(), admission.run_bytes()), (20, 90));
+    drop((a, c));
+    assert!(lock(&admission.queue).is_empty());
+}
+
+#[test]
+fn a_host_that_is_short_of_memory_delays_those_who_come_and_lets_one_run_at_a_time() {
+    let admission = admission(10, 10);
+    let first = enter(&admission, "a").unwrap();
+    admission.set_host_short(true);
+    let (mut second, mut third) = (enter(&admission, "a").unwrap(), enter(&admission, "b").unwrap());
+    assert!(!second.may_run() && !third.may_run());
+    drop(first);
+    assert!(second.may_run() && !third.may_run());
+    admission.set_host_short(false);
+    assert!(third.may_run());
+}
+
+#[test]
+fn a_run_that_needs_much_memory_is_passed_only_so_often() {
+    let admission =
+        Admission::new(Bounds { max_concurrent: 4, max_queued: 1000, max_run_bytes: 100, ..UNBOUND });
+    let small = || admission.enter(Some(&Tenant::new("small")), run(10), None).unwrap();
+    let mut running: Vec<_> = (0..4).map(|_| small()).collect();
+    let mut large = admission.enter(Some(&Tenant::new("large")), run(100), None).unwrap();
     let comes_to_run = (0..12).any(|_| {
         running.push(small());
         running.remove(0);
@@ -185,7 +279,7 @@ impl Clock {
     }
 
     fn enter(&mut self) -> Result<(), Refusal> {
-        let (number, _) = self.queue.enter(&None, Demand::default(), oneshot::channel().0, self.now)?;
+        let (number, _) = self.queue.enter(&None, Demand::default(), None, oneshot::channel().0, self.now)?;
         self.held.push(number);
         Ok(())
     }
@@ -229,18 +323,30 @@ fn nobody_is_let_in_behind_one_that_has_waited_for_too_long() {
 
 #[derive(Clone, Debug)]
 enum Event {
-    Enter { tenant: usize, request_bytes: usize, output_bytes: usize },
+    Enter {
+        tenant: usize,
+        demand: Demand,
+    },
     Leave(prop::sample::Index),
+    /// One that runs takes more than was set aside.
+    Grow(prop::sample::Index, usize),
+    HostShort(bool),
 }
 
 const TENANTS: [&str; 4] = ["a", "b", "c", "d"];
 
-fn events(most_output: usize) -> impl Strategy<Value = Vec<Event>> {
-    let enter =
-        (0..TENANTS.len(), 0..30usize, 0..=most_output).prop_map(|(tenant, request_bytes, output_bytes)| {
-            Event::Enter { tenant, request_bytes, output_bytes }
-        });
-    let event = prop_oneof![3 => enter, 2 => any::<prop::sample::Index>().prop_map(Event::Leave)];
+fn events(most_memory: usize) -> impl Strategy<Value = Vec<Event>> {
+    let enter = (0..TENANTS.len(), 0..30usize, 0..=most_memory, 0..=most_memory).prop_map(
+        |(tenant, request_bytes, output_bytes, run_bytes)| {
+            let demand = Demand { request_bytes, output_bytes, run_bytes };
+            Event::Enter { tenant, demand }
+        },
+    );
+    let index = any::<prop::sample::Index>;
+    // Where nothing needs memory, nothing is short of it either.
+    let grow = (index(), 0..=most_memory * 2).prop_map(|(index, bytes)| Event::Grow(index, bytes));
+    let short = any::<bool>().prop_map(move |short| Event::HostShort(short && most_memory > 0));
+    let event = prop_oneof![6 => enter, 4 => index().prop_map(Event::Leave), 1 => grow, 1 => short];
     prop::collection::vec(event, 1..120)
 }
 
@@ -274,16 +380,24 @@ impl World {
     fn apply(&mut self, event: &Event) {
         let before = self.running_of();
         match event {
-            Event::Enter { tenant, request_bytes, output_bytes } => {
+            Event::Enter { tenant, demand } => {
                 let name = Tenant::new(TENANTS[*tenant]);
-                if let Ok(place) = self.admission.enter(Some(&name), *request_bytes, *output_bytes) {
+                if let Ok(place) = self.admission.enter(Some(&name), *demand, None) {
                     self.places.push((*tenant, place));
                 }
             }
+            Event::Grow(index, bytes) if !self.places.is_empty() => {
+                let index = index.index(self.places.len());
+                let (_, place) = &mut self.places[index];
+                if place.may_run() {
+                    place.grow(*bytes);
+                }
+            }
+            Event::HostShort(short) => self.admission.set_host_short(*short),
             Event::Leave(index) if !self.places.is_empty() => {
                 self.places.remove(index.index(self.places.len()));
             }
-            Event::Leave(_) => {}
+            Event::Leave(_) | Event::Grow(..) => {}
         }
         self.check(&before);
     }
@@ -298,11 +412,18 @@ impl World {
         assert!(number <= self.bounds.max_concurrent && waiting <= self.bounds.max_queued);
         let most = self.bounds.max_concurrent_per_tenant.unwrap_or(usize::MAX);
         assert!(running.values().all(|own| own.len() <= most));
-        let demands = || self.places.iter().map(|(_, place)| (place.number, place.demand));
+        let demands = || self.places.iter().map(|(_, place)| (place.number, *place.demand()));
         let is_running = |number: &u64| running.values().flatten().any(|running| running == number);
         let requests: usize = demands().map(|(_, demand)| demand.request_bytes).sum();
-        let outputs = demands().filter(|(number, _)| is_running(number));
-        let outputs: usize = outputs.map(|(_, demand)| demand.output_bytes).sum();
+        let of_running = || demands().filter(|(number, _)| is_running(number));
+        let outputs: usize = of_running().map(|(_, demand)| demand.output_bytes).sum();
+        let run_bytes: usize = of_running().map(|(_, demand)| demand.run_bytes).sum();
+        assert_eq!(self.admission.run_bytes(), run_bytes);
+        // Those that run may have grown, but nobody comes to them then.
+        let has_come = running.iter().any(|(tenant, own)| {
+            own.iter().any(|number| !before.get(tenant).is_some_and(|before| before.contains(number)))
+        });
+        assert!(!has_come || run_bytes <= self.bounds.max_run_bytes, "{run_bytes} are set aside");
         assert!(requests <= self.bounds.max_request_bytes && outputs <= self.bounds.max_output_bytes);
 
         // First come, first served, within each tenant; and who waits with nothing is passed once by each other.
@@ -345,6 +466,7 @@ fn bounds() -> impl Strategy<Value = Bounds> {
             max_concurrent_per_tenant,
             max_queued,
             shared,
+            max_run_bytes: 100,
             ..UNBOUND
         },
     )

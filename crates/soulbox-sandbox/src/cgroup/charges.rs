@@ -86,6 +86,11 @@ impl Tree {
         Some(ZygoteCharge { charged, anon, kernel })
     }
 
+    /// What is charged to the zygotes, what their sandboxes share with them included.
+    pub(crate) fn zygotes_bytes(&self) -> Option<u64> {
+        self.usage("zygotes")
+    }
+
     fn memory_directory(&self) -> PathBuf {
         match &self.hierarchies {
             Hierarchies::V2 { root, .. } | Hierarchies::V1 { memory: root, .. } => root.join(&self.path),

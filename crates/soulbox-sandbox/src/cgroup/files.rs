@@ -126,7 +126,7 @@ pub(super) fn flat_keyed(files: &Files, figure: Figure, text: &str, key: &str) -
 }
 
 /// One value of a flat keyed file (cgroup v2 documentation, "Format"): lines of a key, a space, a number.
-pub(super) fn find_keyed(text: &str, key: &str) -> Option<u64> {
+pub(crate) fn find_keyed(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
     value.trim().parse().ok()
 }

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,16 +62,7 @@ impl Leaf {
         path: &Path,
         limits: &LeafLimits,
     ) -> Result<Self, CgroupError> {
-        let files = match hierarchies {
-            Hierarchies::V2 { root, .. } => Files::V2 { directory: root.join(path) },
-            Hierarchies::V1 { memory, pids, cpu, cpuacct } => Files::V1 {
-                memory: memory.join(path),
-                pids: pids.join(path),
-                cpu: cpu.join(path),
-                cpuacct: cpuacct.join(path),
-            },
-        };
-        let mut leaf = Self::create_in(files, limits)?;
+        let mut leaf = Self::create_in(hierarchies.files(path), limits)?;
         leaf.counts_io = hierarchies.counts_io();
         Ok(leaf)
     }
@@ -174,6 +166,23 @@ impl Leaf {
     /// Memory that is charged now.
     pub(crate) fn memory_bytes(&self) -> Result<u64, CgroupError> {
         number(&self.files, Figure::Memory, &self.opened.read(&self.files, Figure::Memory)?)
+    }
+
+    /// On v2, where the kernel shall tell that so much memory is charged (`memory.high`); nowhere with `None`.
+    pub(crate) fn set_high(&self, bytes: Option<u64>) -> Result<(), CgroupError> {
+        let Files::V2 { directory } = &*self.files else { return Ok(()) };
+        let high = bytes.map_or_else(|| "max".to_owned(), |bytes| bytes.to_string());
+        write(&directory.join("memory.high"), &high)
+    }
+
+    /// On v2, the file whose change tells that `memory.high` was reached (poll(2), `POLLPRI`).
+    pub(crate) fn events_of_memory(&self) -> Result<Option<OwnedFd>, CgroupError> {
+        let Files::V2 { directory } = &*self.files else { return Ok(None) };
+        let path = directory.join("memory.events");
+        let file = File::open(&path).map_err(CgroupError::io("open", &path))?;
+        // What has happened before it is read for the first time counts as a change.
+        file.read_at(&mut [0; 1024], 0).map_err(CgroupError::io("read", &path))?;
+        Ok(Some(file.into()))
     }
 
     /// To look at it while it is somebody else's.

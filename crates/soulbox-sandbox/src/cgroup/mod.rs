@@ -30,10 +30,13 @@ use cgroups_rs::fs::hierarchies::{V1, is_cgroup2_unified_mode};
 
 pub use charges::Charges;
 pub(crate) use charges::{Pss, ZygoteCharge};
+pub(crate) use files::find_keyed;
+use files::{Files, Opened};
 pub(crate) use leaf::Leaf;
 pub use leaf::LeafLimits;
 pub use memory_time::MemoryTime;
 use place::Place;
+use usage::CpuTimes;
 pub use usage::{IoBytes, LeafUsage, Meter, MeterReading};
 
 /// Where cgroup v2 is mounted when it is the only one (file-hierarchy(7), cgroups(7)).
@@ -156,6 +159,19 @@ impl Hierarchies {
         match self {
             Hierarchies::V2 { .. } => CgroupMode::V2,
             Hierarchies::V1 { .. } => CgroupMode::V1,
+        }
+    }
+
+    /// Those of one cgroup.
+    fn files(&self, path: &Path) -> Files {
+        match self {
+            Hierarchies::V2 { root, .. } => Files::V2 { directory: root.join(path) },
+            Hierarchies::V1 { memory, pids, cpu, cpuacct } => Files::V1 {
+                memory: memory.join(path),
+                pids: pids.join(path),
+                cpu: cpu.join(path),
+                cpuacct: cpuacct.join(path),
+            },
         }
     }
 
@@ -283,6 +299,11 @@ impl Tree {
             // Most often it is gone: libcontainer removes its containers' cgroups.
             let _ = fs::remove_dir(directory.join("zygotes").join(container));
         }
+    }
+
+    /// Cpu time of all that was and is in the tree: every process of sandboxes and zygotes.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, CgroupError> {
+        Ok(CpuTimes::read(&self.hierarchies.files(&self.path), &Opened::default())?.all)
     }
 
     /// The tree's directory in each hierarchy that a container of it may be in: libcontainer uses all that

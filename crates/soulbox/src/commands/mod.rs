@@ -12,6 +12,7 @@ pub(crate) mod accounting;
 pub(crate) mod attack;
 pub(crate) mod bench;
 pub(crate) mod bundle;
+pub(crate) mod capacity;
 pub(crate) mod cost;
 pub(crate) mod doctor;
 pub(crate) mod monitoring;
