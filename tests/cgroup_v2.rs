@@ -17,7 +17,7 @@ use nix::time::{ClockId, clock_gettime, clock_settime};
 use serde_json::{Value, json};
 use support::{
     Execution, HOLD, Ordinary, Process, Running, SOULBOX, Server, Setup, eventually, namespace_pids,
-    processes_below, public_directory, shared,
+    processes_below, public_directory, shared, user_of,
 };
 
 const MIB: u64 = 1 << 20;
@@ -279,16 +279,20 @@ fn no_program_is_seen_outside_of_its_leaf() {
         let watcher = scope.spawn(|| {
             let mut looks = 0;
             while !done.load(Ordering::Relaxed) {
-                for process in processes_below(&zygotes) {
-                    // The zygote is pid 1 of its own namespace, a sandbox's pid 1 that of one below. A process
-                    // that joins a leaf between the two looks is no longer in the list.
-                    let pids = namespace_pids(process.pid);
-                    let still = processes_below(&zygotes).contains(&process);
-                    if still && pids.len() > 2 && pids.last() != Some(&1) {
+                let processes = processes_below(&zygotes);
+                // The zygote is pid 1 of its own namespace; a sandbox's processes are in one below, and the one that
+                // will be the program has the zygote's user until it is in its leaf.
+                let zygote = processes.iter().find(|process| namespace_pids(process.pid).len() == 2);
+                let user = zygote.and_then(|process| user_of(process.pid));
+                for process in &processes {
+                    let is_another = user_of(process.pid).is_some_and(|other| Some(other) != user);
+                    // One that joins a leaf between the two looks is no longer in the list.
+                    let still = processes_below(&zygotes).contains(process);
+                    if still && user.is_some() && is_another {
                         seen.store(true, Ordering::Relaxed);
                     }
                 }
-                looks += 1;
+                looks += usize::from(user.is_some());
             }
             looks
         });
@@ -341,6 +345,41 @@ fn a_delegated_cgroup_is_divided_and_given_back() {
     );
     other.kill().unwrap();
     other.wait().unwrap();
+}
+
+/// The server is a part of its own cgroup there, so that the whole is what the service takes.
+#[test]
+fn the_memory_of_a_delegated_server_is_its_cgroups() {
+    let service = Cgroup::new("system.slice/counted.service");
+    xattr::set(&service.0, "trusted.delegate", b"1").unwrap();
+    let server = Setup::new().config("parked = 1").cgroup(&service.0).start();
+    let look = || server.get("/v1/live").json();
+    let bytes = |live: &Value, part: &str| live["memory"][format!("{part}_bytes")].as_u64().unwrap();
+    let code = "import time\nkept = bytearray(b'x') * (16 << 20)\ntime.sleep(600)";
+    let endless = json!({"code": code, "limits": {"wall_time_ms": 300_000}});
+    let running: Vec<_> = (0..4).map(|_| Running::start(&server, endless.clone())).collect();
+    eventually("all hold what they take", || {
+        let live = look();
+        let rows = live["running"].as_array().unwrap();
+        let hold = rows.iter().all(|row| row["memory_bytes"].as_u64() > Some(16 * MIB));
+        (rows.len() == 4 && hold).then_some(())
+    });
+    let off = |one: u64, other: u64| one.abs_diff(other) as f64 / other as f64;
+    // What was read one after the other may not fit together while something comes or goes.
+    let (live, whole) = eventually("nothing changes", || {
+        let (live, whole) = (look(), number(&service.0, "memory.current"));
+        (off(bytes(&live, "cgroup"), whole) < 0.005).then_some((live, whole))
+    });
+    let memory = &live["memory"];
+    assert_eq!(memory["daemon_in_cgroup"], true, "{memory:#}");
+    // More than the daemon's new cgroup has: what it took before it moved there is left in the service's.
+    let daemon = whole - number(&service.0.join("soulbox"), "memory.current");
+    assert!(off(bytes(&live, "daemon"), daemon) < 0.1, "{daemon}: {memory:#}");
+    let parts = ["runs_private", "runs_shared", "zygotes", "parked", "daemon"];
+    let sum: u64 = parts.iter().map(|part| bytes(&live, part)).sum();
+    assert!(off(sum, whole) <= 0.02, "{sum} of {whole}: {memory:#}");
+    assert!(bytes(&live, "runs_private") > 4 * 16 * MIB && bytes(&live, "runs_shared") > 0, "{memory:#}");
+    running.iter().for_each(Running::cancel);
 }
 
 /// Without systemd's mark, as from a service manager that knows no delegation.

@@ -7,7 +7,9 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use support::{Client, Running, Server, Setup, eventually, shared};
@@ -246,25 +248,48 @@ fn streams_end_as_soon_as_the_server_is_asked_to() {
     assert!(server.wait().success());
 }
 
+/// As many as a server lets by itself, of whom every eighth reads nothing.
 #[test]
-fn hundreds_who_listen_change_no_answer() {
-    let listeners = 300;
-    let server = Setup::new().config(&format!("max_listeners = {listeners}")).open_files(4096).start();
+fn a_thousand_who_listen_change_no_answer() {
+    const LISTENERS: usize = 1024;
+    allow_open_files(4 * LISTENERS as u64);
+    let server = Setup::new().start();
     let answers = || -> Vec<String> {
         (0..40).map(|number| server.run(&format!("print(sum(range({number} * 1000)))"))).collect()
     };
     let alone = answers();
-    let mut all: Vec<_> = (0..listeners).map(|_| Listener::begin(server.client())).collect();
+    let silent: Vec<_> = (0..LISTENERS / 8).map(|_| Listener::connect(server.client())).collect();
+    for stream in &silent {
+        let mut status = [0; 12];
+        eventually("it is let in", || (stream.peek(&mut status).unwrap() == status.len()).then_some(()));
+        assert_eq!(&status, b"HTTP/1.1 200");
+    }
+    let reading = LISTENERS - silent.len();
+    let all: Vec<_> = (0..reading).map(|_| Listener::begin(server.client())).collect();
     // One more is too much, and is told so.
     let refused = server.get("/v1/live/events");
     refused.problem(429, "too_many_listeners");
     assert!(refused.header("retry-after").is_some());
-    assert_eq!(answers(), alone);
-    for listener in &mut all {
-        assert!(listener.next().unwrap()["queue"]["max_concurrent"].is_u64());
-    }
+    // Three events of each go out meanwhile, and each is whole.
+    let looks = AtomicUsize::new(0);
+    let all = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut all = all;
+            while looks.load(Ordering::Relaxed) < 3 {
+                for listener in &mut all {
+                    assert!(listener.next().unwrap()["queue"]["max_concurrent"].is_u64());
+                }
+                looks.fetch_add(1, Ordering::Relaxed);
+            }
+            all
+        });
+        while !reader.is_finished() {
+            assert_eq!(answers(), alone);
+        }
+        reader.join().unwrap()
+    });
     // Who goes makes room, also who never read anything.
-    drop(all);
+    drop((all, silent));
     let mut next = eventually("there is room", || {
         let mut stream = Listener::connect(server.client());
         let mut status = [0; 12];
@@ -273,6 +298,13 @@ fn hundreds_who_listen_change_no_answer() {
     });
     assert!(next.next().is_some());
     assert_eq!(answers(), alone);
+}
+
+/// For this process, which is every client at once.
+fn allow_open_files(files: u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert!(files <= hard, "{hard} descriptors are too few for this test (ulimit -Hn)");
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(files), hard).unwrap();
 }
 
 #[test]

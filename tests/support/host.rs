@@ -57,9 +57,19 @@ pub(crate) fn descendants_of(pid: Pid) -> Vec<Process> {
 
 /// The pids of a process in each of its namespaces, outermost first.
 pub(crate) fn namespace_pids(pid: i32) -> Vec<i32> {
+    numbers_of_status(pid, "NSpid:")
+}
+
+/// The user that a process is, as the host numbers users. `None` when it is gone.
+pub(crate) fn user_of(pid: i32) -> Option<i32> {
+    numbers_of_status(pid, "Uid:").first().copied()
+}
+
+/// A line of proc_pid_status(5); nothing of a process that is gone.
+fn numbers_of_status(pid: i32, name: &str) -> Vec<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-    pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    let numbers = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 /// All processes in a cgroup and those below it.

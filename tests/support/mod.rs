@@ -32,7 +32,7 @@ pub(crate) use clock::WallClock;
 pub(crate) use execution::{Execution, check_contract};
 pub(crate) use host::{
     Holdings, Process, cgroups_of, descendants_of, holdings, mounts_of, namespace_pids, open_files_of,
-    processes_below, resident_bytes, zygotes_of,
+    processes_below, resident_bytes, user_of, zygotes_of,
 };
 pub(crate) use http::{Client, Response, read_to_end};
 pub(crate) use metrics::Metrics;

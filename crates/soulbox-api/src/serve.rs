@@ -11,6 +11,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,10 @@ use crate::write_timeout::WriteTimeout;
 
 /// After an accept(2) that failed for want of something, which others may give back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the kernel takes of an answer before any of it is sent. It would take megabytes for each client that reads
+/// nothing, as a thousand open dashboards may.
+const UNSENT_BYTES: u32 = 128 << 10;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +93,9 @@ async fn converse(stream: TcpStream, router: Router, closing: CancellationToken,
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "no TCP_NOTSENT_LOWAT");
+    }
     let io = TokioIo::new(WriteTimeout::new(stream, patience.write));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience.head);
@@ -117,13 +125,17 @@ async fn pause_after(error: &io::Error) {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::net::SocketAddr;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Instant;
 
+    use axum::body::{Body, Bytes};
     use axum::routing::get;
+    use futures_util::stream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpSocket;
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -216,6 +228,36 @@ mod tests {
             sleep(Duration::from_millis(10)).await;
         }
         assert!(started.elapsed() >= SHORT.write);
+    }
+
+    #[tokio::test]
+    async fn of_a_stream_that_nobody_reads_little_is_made() {
+        const PIECE: usize = 16 << 10;
+        let made = Arc::<AtomicUsize>::default();
+        let counter = Arc::clone(&made);
+        let endless = get(async move || {
+            Body::from_stream(stream::repeat_with(move || {
+                counter.fetch_add(PIECE, Ordering::Relaxed);
+                Ok::<_, Infallible>(Bytes::from_static(&[0; PIECE]))
+            }))
+        });
+        let server = start(Router::new().route("/", endless), SHORT).await;
+        let held = Arc::strong_count(&made);
+        let socket = TcpSocket::new_v4().unwrap();
+        // The client's side is its own: the less it takes, the more is seen of ours.
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        let mut client = socket.connect(server.address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        // Given up with the connection.
+        timeout(Duration::from_secs(5), async {
+            while made.load(Ordering::Relaxed) == 0 || Arc::strong_count(&made) > held {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("the stream is still held");
+        let made = made.load(Ordering::Relaxed);
+        assert!(made < 1 << 20, "{made}");
     }
 
     #[tokio::test]

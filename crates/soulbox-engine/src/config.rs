@@ -4,12 +4,14 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use soulbox_accounting::{AccountsConfig, Prices};
 use soulbox_sandbox::Rights;
 
 use crate::limits::{LimitName, LimitPolicy};
+use crate::observers::Listener;
 use crate::pool::ParkedConfig;
 use crate::sizing::AdaptiveConfig;
 use crate::slots::IdSupply;
@@ -61,6 +63,8 @@ pub struct EngineConfig {
     pub prices: Option<Prices>,
     /// What is promised, and how changes for the worse are looked for.
     pub watch: soulbox_watch::Config,
+    /// Who else is told of every execution that has ended.
+    pub listener: Option<Arc<dyn Listener>>,
 }
 
 /// When a zygote is replaced by a new one, with another layout of memory. It is looked at when a run ends.
@@ -104,6 +108,7 @@ impl EngineConfig {
             accounting: None,
             prices: None,
             watch: soulbox_watch::Config::default(),
+            listener: None,
         }
     }
 }

@@ -309,7 +309,7 @@ impl Engine {
         });
         self.registry.add(&ticket);
         self.observers.arrived();
-        let facts = Facts::new(request.tenant.clone(), &keeper, fingerprint.with_input, expected);
+        let facts = Facts::new(&mut request, &keeper, fingerprint.with_input, expected);
         // Of the highest level: whatever is logged of an execution, at any level, has its id.
         let span = tracing::error_span!(
             "execution",

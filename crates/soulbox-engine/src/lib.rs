@@ -41,6 +41,7 @@ mod roster;
 mod sizing;
 mod slots;
 mod state_file;
+mod trace_context;
 mod watching;
 
 pub use admission::{Refusal, RefusalReason};
@@ -56,6 +57,7 @@ pub use live::{
     CostRate, LanguageFigures, Live, Memory, Percentiles, PoolFigures, QueueFigures, Rates, RecentFigures,
     RunningFigures,
 };
+pub use observers::{Facts, Listener};
 pub use pool::ParkedConfig;
 pub use registry::{Listing, Snapshot, Ticket};
 pub use request::{
@@ -72,4 +74,5 @@ pub use soulbox_sandbox::{
     CgroupMode, CollectedFile, IoBytes, Pressure, RefusedSyscall, Rights, syscall_table,
 };
 pub use soulbox_sizing::{Answer, Here, Language as LanguageCost, Machine, Needed, Point};
+pub use trace_context::TraceContext;
 pub use watching::Alerts;

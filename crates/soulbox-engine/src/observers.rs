@@ -3,6 +3,7 @@
 //! Owns the one place where both are told, and what is told beside the outcome. Whoever is here adds a field and a
 //! line, and does little: it runs on the way of every execution, and neither blocks nor writes to a disk there.
 
+use std::fmt;
 use std::sync::Arc;
 
 use soulbox_accounting::Accounts;
@@ -15,17 +16,20 @@ use crate::execution::Outcome;
 use crate::keeper::Keeper;
 use crate::live::LiveStatistics;
 use crate::metrics::ExecutionMetrics;
-use crate::request::Tenant;
+use crate::request::{ExecutionRequest, Tenant};
 use crate::sizing::{Expected, Sizing};
+use crate::trace_context::TraceContext;
 use crate::watching::Watching;
 
 /// What is known of an execution beside its outcome.
 #[derive(Clone, Debug)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// Whose it is.
-    pub(crate) tenant: Option<Tenant>,
+    pub tenant: Option<Tenant>,
     /// The version of the bundle it ran in.
-    pub(crate) bundle_digest: Digest,
+    pub bundle_digest: Digest,
+    /// The trace that it is a part of, where its client has one.
+    pub trace_context: Option<TraceContext>,
     /// The same for the same program with the same input.
     pub(crate) program: u64,
     /// What it was expected to take.
@@ -33,9 +37,26 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn new(tenant: Option<Tenant>, keeper: &Keeper, program: u64, expected: Expected) -> Self {
-        Facts { tenant, bundle_digest: keeper.bundle().digest(), program, expected }
+    pub(crate) fn new(
+        request: &mut ExecutionRequest,
+        keeper: &Keeper,
+        program: u64,
+        expected: Expected,
+    ) -> Self {
+        Facts {
+            tenant: request.tenant.clone(),
+            bundle_digest: keeper.bundle().digest(),
+            trace_context: request.trace_context.take(),
+            program,
+            expected,
+        }
     }
+}
+
+/// Somebody above the engine who wants to know of every execution that has ended, and takes no time for it.
+pub trait Listener: fmt::Debug + Send + Sync {
+    /// An execution has ended, and its answer is on its way.
+    fn ended(&self, outcome: &Arc<Outcome>, facts: &Facts);
 }
 
 /// All who are told.
@@ -45,6 +66,7 @@ pub(crate) struct Observers {
     accounts: Option<Arc<Accounts>>,
     live: LiveStatistics,
     watching: Arc<Watching>,
+    listener: Option<Arc<dyn Listener>>,
     sizing: Sizing,
 }
 
@@ -60,6 +82,7 @@ impl Observers {
             accounts: accounts.map(Arc::new),
             live: LiveStatistics::new(),
             watching: Arc::new(watching),
+            listener: config.listener.clone(),
             sizing,
         }
     }
@@ -93,6 +116,9 @@ impl Observers {
     /// there are processors.
     pub(crate) fn ended(&self, outcome: &Arc<Outcome>, facts: &Facts, busy: bool) {
         self.watching.ended(outcome, facts.program, busy);
+        if let Some(listener) = &self.listener {
+            listener.ended(outcome, facts);
+        }
         self.sizing.ended(&facts.expected, outcome, !busy);
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::limits::{LimitError, LimitsRequest};
+use crate::trace_context::TraceContext;
 
 /// `NAME_MAX` (limits.h): what a directory entry can be called.
 const MAX_COMPONENT_BYTES: usize = 255;
@@ -208,6 +209,8 @@ pub struct ExecutionRequest {
     pub output_files: OutputFiles,
     /// For whom; `None` where there are no tenants.
     pub tenant: Option<Tenant>,
+    /// The trace that it is a part of, where its client has one.
+    pub trace_context: Option<TraceContext>,
 }
 
 /// Patterns of paths below the workspace. `*` stays within a directory, `**` does not.
@@ -352,6 +355,7 @@ impl ExecutionRequest {
             limits: LimitsRequest::default(),
             output_files: OutputFiles::default(),
             tenant: None,
+            trace_context: None,
         }
     }
 

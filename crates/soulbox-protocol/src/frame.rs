@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn every_step_has_its_own_number() {
-        for value in 1..=26 {
+        for value in 1..=28 {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);

@@ -16,6 +16,7 @@ use soulbox_api::ApiKey;
 use soulbox_bundle::store::BundleName;
 use soulbox_bundle::{Bundle, Catalogue, Folder, Wanted};
 use soulbox_engine::{AdaptiveConfig, EngineConfig, IdSupply, Limits, ParkedConfig, Rights};
+use soulbox_traces::TracesConfig;
 use soulbox_webhook::WebhookConfig;
 
 mod accounting;
@@ -63,6 +64,14 @@ struct RawConfig {
     prices: Option<RawPrices>,
     slo: watch::RawSlo,
     alerts: watch::RawAlerts,
+    traces: Option<RawTraces>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTraces {
+    otlp_endpoint: String,
+    sample_ratio: Option<f64>,
 }
 
 /// Always so many, or by demand within bounds.
@@ -125,6 +134,7 @@ pub(crate) struct ServeConfig {
     pub(crate) drain_grace: Duration,
     pub(crate) metrics: bool,
     pub(crate) webhook: Option<WebhookConfig>,
+    pub(crate) traces: Option<TracesConfig>,
 }
 
 impl ServeConfig {
@@ -218,6 +228,7 @@ impl ServeConfig {
             drain_grace: drain_grace.unwrap_or(DEFAULT_DRAIN_GRACE),
             metrics: raw.metrics.unwrap_or(true),
             webhook,
+            traces: raw.traces.map(RawTraces::resolve).transpose().context("traces")?,
         })
     }
 }
@@ -259,6 +270,16 @@ fn embedded_languages() -> anyhow::Result<Vec<String>> {
     let bundles = Folder::embedded_names().map(|name| Bundle::embedded(&name));
     let bundles = bundles.filter_map(Result::transpose);
     Ok(bundles.map(|bundle| bundle.map(|bundle| bundle.language().to_owned())).collect::<Result<_, _>>()?)
+}
+
+impl RawTraces {
+    fn resolve(self) -> anyhow::Result<TracesConfig> {
+        let RawTraces { otlp_endpoint, sample_ratio } = self;
+        let sample_ratio = sample_ratio.unwrap_or(1.0);
+        anyhow::ensure!((0.0..=1.0).contains(&sample_ratio), "sample_ratio is a share, from 0.0 to 1.0");
+        soulbox_webhook::check_url(&otlp_endpoint).context("otlp_endpoint")?;
+        Ok(TracesConfig { otlp_endpoint, sample_ratio })
+    }
 }
 
 impl RawParked {
@@ -454,6 +475,22 @@ mod tests {
         assert_eq!(wait("max_queue_wait = \"0s\""), None);
         assert_eq!(wait("max_queue_wait = \"90s\""), Some(Duration::from_secs(90)));
         assert!(wait("").is_some());
+    }
+
+    #[test]
+    fn traces_go_to_a_collector_when_one_is_given() {
+        let traces = |text: &str| load(text).map(|config| config.traces);
+        assert_eq!(traces("").unwrap(), None);
+        let endpoint = "otlp_endpoint = \"http://127.0.0.1:4318\"";
+        assert_eq!(traces(&format!("[traces]\n{endpoint}")).unwrap().unwrap().sample_ratio, 1.0);
+        for wrong in [
+            "sample_ratio = 1.0",
+            "otlp_endpoint = \"collector:4318\"",
+            &format!("{endpoint}\nsample_ratio = 2.0"),
+        ] {
+            let error = format!("{:#}", traces(&format!("[traces]\n{wrong}")).unwrap_err());
+            assert!(error.contains("otlp_endpoint") || error.contains("sample_ratio"), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 mod specification;
 
 /// The crates that each crate may depend on; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     (
         "soulbox",
         &[
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "soulbox-image",
             "soulbox-sandbox",
             "soulbox-top",
+            "soulbox-traces",
             "soulbox-watch",
             "soulbox-webhook",
         ],
@@ -51,6 +52,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("soulbox-sandbox", &["soulbox-protocol"]),
     ("soulbox-zygote", &["soulbox-protocol"]),
     ("soulbox-protocol", &[]),
+    ("soulbox-traces", &["soulbox-engine"]),
     ("soulbox-watch", &[]),
     ("soulbox-webhook", &[]),
     ("xtask", &[]),
@@ -143,7 +145,7 @@ fn unsafe_code_stands_in_two_crates_alone() {
 
 #[test]
 fn http_is_known_to_the_api_and_its_clients_alone() {
-    let knowing = ["soulbox-api", "soulbox-bench", "soulbox-client", "soulbox-webhook"];
+    let knowing = ["soulbox-api", "soulbox-bench", "soulbox-client", "soulbox-traces", "soulbox-webhook"];
     for name in crates().iter().filter(|name| !knowing.contains(&name.as_str())) {
         let dependencies = dependencies(&manifest(name), "dependencies");
         for http in ["axum", "hyper", "hyper-util", "http", "tower", "tower-http", "ureq", "utoipa"] {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use soulbox_engine::{Engine, ExecutionRequest, Listing, Outcome, Snapshot, Ticket};
+use soulbox_engine::{Engine, ExecutionRequest, Listing, Outcome, Snapshot, Ticket, TraceContext};
 
 use crate::auth::Caller;
 use crate::body::{self, BodyRules, JsonBody};
@@ -26,6 +26,10 @@ use crate::wire::{CreateExecution, Execution, ExecutionList, InvalidRequest, Lis
 /// cancels it. With `"wait": false` the answer comes at once and the execution goes on by itself.
 #[utoipa::path(
     post, path = "/v1/executions", operation_id = "create_execution", tag = "executions",
+    params(
+        ("traceparent" = Option<String>, Header, description = "The client's trace, as W3C Trace Context has it."),
+        ("tracestate" = Option<String>, Header, description = "More of it."),
+    ),
     request_body = CreateExecution,
     responses(
         (status = 200, description = "The execution has ended.", body = Execution<'_>),
@@ -62,10 +66,12 @@ pub(crate) async fn create_execution(
         body::discard(body, rules).await;
         return Err(error.into());
     }
+    let trace_context = trace_context(body.headers());
     let JsonBody(wire) = JsonBody::<CreateExecution>::from_request(body, &rules).await?;
     let wait = wire.wait();
     let mut request = ExecutionRequest::try_from(wire).map_err(|error: InvalidRequest| error)?;
     request.tenant = tenant;
+    request.trace_context = trace_context;
     let ticket = engine.submit(request)?;
     if wait {
         return Ok(reply_outcome(while_connected(ticket.outcome(), || ticket.cancel()).await).await);
@@ -155,6 +161,12 @@ pub(crate) async fn cancel_execution(
     let ticket = find(&engine, id, &caller)?;
     ticket.cancel();
     Ok(reply_outcome(ticket.outcome().await).await)
+}
+
+/// The client's trace, where it says that it has one.
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::new(header("traceparent"), header("tracestate"))
 }
 
 /// A path that is not even text names no execution either.

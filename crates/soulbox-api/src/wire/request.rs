@@ -135,6 +135,7 @@ impl TryFrom<CreateExecution> for ExecutionRequest {
             limits: wire.limits.map(LimitsRequest::from).unwrap_or_default(),
             output_files: output_files.map_err(InvalidRequest::OutputFiles)?,
             tenant: None,
+            trace_context: None,
         })
     }
 }

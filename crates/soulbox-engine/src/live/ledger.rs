@@ -21,12 +21,13 @@ pub struct Memory {
     /// Charged to nobody who is there: the page cache and the kernel's caches that ended runs have left, which go when
     /// memory is needed, and sandboxes that come or go at this moment.
     pub remains: u64,
-    /// The daemon: what is charged to its own cgroup where it has made one, else its proportional set size.
+    /// The daemon: where its cgroup was delegated to it, what is charged to that one and to no instance below, files
+    /// that it has read included; else its proportional set size.
     pub daemon: u64,
     /// All of these.
     pub total: u64,
-    /// What the kernel counts for the instance's cgroups as a whole, with that of the daemon where it has made one. The
-    /// others above, but for a daemon that is elsewhere, are parts of it.
+    /// What the kernel counts for the instance's cgroups as a whole, with that of the daemon where it was delegated to
+    /// it. The others above, but for a daemon that is elsewhere, are parts of it.
     pub cgroup: u64,
     /// Whether the daemon is a part of it.
     pub daemon_in_cgroup: bool,

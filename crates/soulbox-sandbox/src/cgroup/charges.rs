@@ -12,14 +12,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::find_keyed;
-use super::{Hierarchies, Tree};
+use super::{Hierarchies, Tree, children};
 
 /// What is charged to an instance's cgroups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charges {
     /// The whole tree.
     pub tree: u64,
-    /// The daemon's own cgroup, where it has made one for itself beside the tree (cgroup v2 with delegation).
+    /// The daemon, where its cgroup was delegated to it (cgroup v2): what is charged to that one and to no instance.
     pub daemon: Option<u64>,
 }
 
@@ -54,12 +54,20 @@ impl Tree {
     /// What is charged to the instance now. `None` when the kernel does not tell.
     pub(crate) fn charges(&self) -> Option<Charges> {
         let daemon = match &self.hierarchies {
-            Hierarchies::V2 { place, .. } => {
-                place.daemon().and_then(|daemon| number(&daemon.join("memory.current")))
+            Hierarchies::V2 { place, .. } if place.is_delegated() => {
+                self.charged_beside_instances(place.directory())
             }
-            Hierarchies::V1 { .. } => None,
+            Hierarchies::V2 { .. } | Hierarchies::V1 { .. } => None,
         };
         Some(Charges { tree: self.usage("")?, daemon })
+    }
+
+    /// The cgroup that the daemon has moved to does not have all of it: what a process was charged for stays where it
+    /// was then, and so does the file cache of the program itself.
+    fn charged_beside_instances(&self, place: &Path) -> Option<u64> {
+        let instances = children(self.memory_directory().parent()?);
+        let instances: u64 = instances.filter_map(|instance| number(&instance.join("memory.current"))).sum();
+        Some(number(&place.join("memory.current"))?.saturating_sub(instances))
     }
 
     /// What is charged to the cgroup of a zygote.

@@ -82,10 +82,9 @@ impl Place {
         given.split_whitespace().any(|controller| controller == IO_CONTROLLER)
     }
 
-    /// The server's own cgroup, where it has moved to one.
-    pub(super) fn daemon(&self) -> Option<PathBuf> {
-        let daemon = self.directory.join(DAEMON);
-        (self.delegated && daemon.exists()).then_some(daemon)
+    /// Whether the server's own processes are below it, too.
+    pub(super) fn is_delegated(&self) -> bool {
+        self.delegated
     }
 
     /// Moves the processes that are in the place itself to the child for them. A second server finds none.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use soulbox_api::ApiConfig;
-use soulbox_engine::{Change, Engine};
+use soulbox_engine::{Change, Engine, Listener};
+use soulbox_traces::Traces;
 use soulbox_webhook::Webhook;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -23,7 +24,7 @@ pub(crate) fn serve(args: ServeArgs, state_dir: Option<PathBuf>) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
+async fn serve_until_told(mut config: ServeConfig) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // From here on it does not end the server.
     let hangup = signal(SignalKind::hangup())?;
@@ -32,6 +33,8 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let traces = config.traces.as_ref().map(Traces::new).transpose().context("traces")?.map(Arc::new);
+    config.engine.listener = traces.clone().map(|traces| traces as Arc<dyn Listener>);
     let engine = Engine::new(config.engine, config.catalogue)?;
     for limit in engine.unenforced() {
         tracing::warn!(%limit, "nothing enforces this limit, which the operator has allowed");
@@ -70,6 +73,9 @@ async fn serve_until_told(config: ServeConfig) -> anyhow::Result<()> {
     soulbox_api::serve(listener, router, drained).await?;
     warm_up.abort();
     reload.abort();
+    if let Some(traces) = traces {
+        tokio::task::spawn_blocking(move || traces.end()).await?;
+    }
     Ok(())
 }
 
