@@ -379,7 +379,7 @@ mod tests {
             assert_eq!(SetupStep::from_wire(value).map(|step| step as u16), Some(value));
         }
         assert_eq!(SetupStep::from_wire(0), None);
-        assert_eq!(SetupStep::from_wire(27), None);
+        assert_eq!(SetupStep::from_wire(29), None);
     }
 
     proptest! {
