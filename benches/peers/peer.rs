@@ -2,13 +2,18 @@
 //!
 //! Owns their names and the order of all tables. It measures nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::cgroups::Cgroups;
@@ -278,9 +283,49 @@ impl Caller<'_> {
 fn output(mut command: Command, program: &Program) -> anyhow::Result<Duration> {
     // The environment of whoever measures could slow an interpreter down, as Node with further certificates.
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/bin").stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let start = Instant::now();
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    let child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+    let watched = Watched::begin(child.id(), start);
+    let output = child.wait_with_output().with_context(|| format!("cannot wait for {command:?}"))?;
+    drop(watched);
     check(start.elapsed(), &output.stdout, &output.stderr, program)
+}
+
+/// A command that is ended when it takes [`Watched::MOST`]: one that waits for ever (youki has missed the end of its
+/// container that way) is an error of its peer, and not the end of the measurement.
+struct Watched(u32);
+
+static WATCHED: Mutex<BTreeMap<u32, Instant>> = Mutex::new(BTreeMap::new());
+
+impl Watched {
+    const MOST: Duration = Duration::from_secs(60);
+
+    fn begin(pid: u32, start: Instant) -> Self {
+        static WATCH: Once = Once::new();
+        WATCH.call_once(|| drop(thread::spawn(Self::watch)));
+        WATCHED.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, start);
+        Watched(pid)
+    }
+
+    fn watch() {
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            for (pid, start) in &*WATCHED.lock().unwrap_or_else(PoisonError::into_inner) {
+                if start.elapsed() > Self::MOST
+                    && let Ok(pid) = i32::try_from(*pid)
+                {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        WATCHED.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
 }
 
 fn check(time: Duration, stdout: &[u8], stderr: &[u8], program: &Program) -> anyhow::Result<Duration> {
