@@ -37,8 +37,8 @@ pub(crate) struct Prepared {
     executable: Option<Fd>,
 }
 
-/// Joins the leaf cgroup and gives up every privilege. The order is the point: what needs one comes before it goes, and the filters come
-/// last but for the closing of descriptors, which every profile allows, as all that comes after it.
+/// Joins the leaf cgroup and gives up every privilege. The order is the point: what needs one comes before it goes, and
+/// the filters come last but for the closing of descriptors, which every profile allows, as all that comes after it.
 pub(crate) fn seal(spawn: &Spawn<'_>) -> Result<Sealed, SetupError> {
     pid1::join_cgroup(spawn.join_files)?;
     // The leaf is the root of all cgroups that it sees.

@@ -11,8 +11,9 @@ use soulbox_sandbox::{Charges, ZygoteMemory};
 pub struct Memory {
     /// Charged to the cgroups of the programs that run.
     pub runs_private: u64,
-    /// Their part of what is charged to zygotes: pages that they have in common by fork, and the kernel's memory for pid
-    /// 1 of each. It is what the zygotes' proportional set sizes do not have of it, in equal parts for all sandboxes.
+    /// Their part of what is charged to zygotes: pages that they have in common by fork, and the kernel's memory for the
+    /// processes of each. It is what the zygotes' proportional set sizes do not have of it, in equal parts for all
+    /// sandboxes.
     pub runs_shared: u64,
     /// The zygotes' own part of what is charged to them.
     pub zygotes: u64,

@@ -5,8 +5,8 @@
 //!
 //! A page is charged to the cgroup of whoever touched it first, and stays so (cgroup v2 documentation, "Memory
 //! Ownership"). What a fork has in common with its zygote is therefore in the zygote's cgroup alone, and so is the
-//! kernel's memory for pid 1 of each sandbox, which is cloned there and moves on. Counters of parents include those of
-//! their children, also of removed ones that pages are still charged to.
+//! kernel's memory for the first two processes of each sandbox, page tables among it: they are cloned there and move on.
+//! Counters of parents include those of their children, also of removed ones that pages are still charged to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
